@@ -1,0 +1,4 @@
+// Command septet-cni connects pods to their node's network.
+package main
+
+func main() {}
