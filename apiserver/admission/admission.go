@@ -1,0 +1,94 @@
+// Package admission is what stands between a valid request and storage: plug-ins that may change an object and then may
+// refuse it. The chain's order is upstream's; each plug-in is a value here or in a folder below.
+package admission
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// Operation is what a request does to an object.
+type Operation string
+
+// The four operations.
+const (
+	Create  Operation = "CREATE"
+	Update  Operation = "UPDATE"
+	Delete  Operation = "DELETE"
+	Connect Operation = "CONNECT"
+)
+
+// Plugin is one step of admission. A nil function takes no part. Errors should be *apierrors.StatusError
+// (mostly Forbidden); anything else is sent as an internal error.
+type Plugin struct {
+	// Name is upstream's, for example "NamespaceLifecycle".
+	Name string
+	// Handles says for which operations the plug-in is asked; all if empty.
+	Handles []Operation
+	// Admit may change Attributes.Object. It runs before the Definition's prepare and validate functions.
+	Admit func(ctx context.Context, a *Attributes) error
+	// Validate may refuse only. It runs after validation, and again whenever a lost race changes the object.
+	Validate func(ctx context.Context, a *Attributes) error
+}
+
+// Attributes are what a Plugin may know about a request. Only Object may be changed, and only by Admit.
+type Attributes struct {
+	Operation Operation
+	// Kind is that of Object; Resource that of the URL. They differ for subresources with a body of their own.
+	Kind        schema.GroupVersionKind
+	Resource    schema.GroupVersionResource
+	Subresource string
+	// Namespace is empty for cluster-scoped objects. Name is empty on create with generateName at times, and for a collection.
+	Namespace, Name string
+	// Object is the new object, nil on DELETE; on CONNECT it is the options (PodExecOptions, …).
+	Object runtime.Object
+	// OldObject is the stored object on UPDATE and DELETE, else nil. Never change it.
+	OldObject runtime.Object
+	// Options are *metav1.CreateOptions, UpdateOptions, PatchOptions or DeleteOptions; nil on CONNECT.
+	Options runtime.Object
+	DryRun  bool
+	User    resource.User
+
+	// Scope of the resource: plug-ins that look at namespaces skip cluster-scoped ones.
+	Scope resource.Scope
+
+	// Annotate adds to the audit event, Warned to the Warning headers. May be nil.
+	Annotate func(key, value string)
+	Warned   func(text string)
+
+	plugin  string
+	changes []Change
+}
+
+// Change is what a plug-in says that it changed, for the journal.
+type Change struct{ Plugin, What string }
+
+// AddAnnotation adds to the audit event; keys are "<plugin domain>/<name>".
+func (a *Attributes) AddAnnotation(key, value string) {
+	if a.Annotate != nil {
+		a.Annotate(key, value)
+	}
+}
+
+// AddWarning adds a Warning header to the answer.
+func (a *Attributes) AddWarning(text string) {
+	if a.Warned != nil {
+		a.Warned(text)
+	}
+}
+
+// Changed notes in a few words what the running plug-in changed: "priority 0". Never secret contents.
+func (a *Attributes) Changed(format string, args ...any) {
+	a.changes = append(a.changes, Change{Plugin: a.plugin, What: fmt.Sprintf(format, args...)})
+}
+
+// Changes returns what all plug-ins said that they changed.
+func (a *Attributes) Changes() []Change { return a.changes }
+
+// Plugin names the plug-in that is running.
+func (a *Attributes) Plugin() string { return a.plugin }

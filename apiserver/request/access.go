@@ -1,0 +1,41 @@
+package request
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// Authenticator finds out who makes a request. It returns false without an error if the request has no credentials that
+// it knows, and an error if it has and they are bad; both may let the next Authenticator try.
+type Authenticator interface {
+	Authenticate(r *http.Request) (*resource.User, bool, error)
+}
+
+// Decision is an Authorizer's answer.
+type Decision int
+
+// The three answers. NoOpinion lets the next Authorizer decide; at the end of a chain it is a denial.
+const (
+	Deny Decision = iota
+	Allow
+	NoOpinion
+)
+
+// Authorizer says whether a user may do what a request asks for. reason is for people: which rule decided, or why not.
+// An error together with NoOpinion means that not everything could be looked at.
+type Authorizer interface {
+	Authorize(ctx context.Context, info *Info, user resource.User) (decision Decision, reason string, err error)
+}
+
+// RuleLister is an Authorizer that can list what a user may do in a namespace, for SelfSubjectRulesReview.
+type RuleLister interface {
+	Rules(ctx context.Context, user resource.User, namespace string) (resources []ResourceRule, paths []PathRule, incomplete bool, err error)
+}
+
+// ResourceRule is a set of verbs on resources, with RBAC's meaning of the fields.
+type ResourceRule struct{ Verbs, APIGroups, Resources, ResourceNames []string }
+
+// PathRule is a set of verbs on URL paths that are not resources.
+type PathRule struct{ Verbs, Paths []string }

@@ -1,0 +1,110 @@
+package request
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// State is one request's way through the server: filters fill it in, the verbs read it. One context value carries it.
+type State struct {
+	Info
+	User resource.User
+	// ID is the Audit-ID.
+	ID string
+	// Received is when the request came in.
+	Received time.Time
+	// Reason is why authorization allowed it: `RBAC: allowed by ClusterRoleBinding "cluster-admin" …`.
+	Reason string
+	// Impersonator is the real user where User was impersonated, else nil.
+	Impersonator *resource.User
+	// UserAgent of the request.
+	UserAgent string
+	// Object is what a write left in storage (or a dry run would have), and Body what it was sent; for audit. Either may be nil.
+	Object, Body any
+
+	lock sync.Mutex
+	// warnings is guarded by lock: Warning headers to send, without repeats.
+	warnings []string
+	// annotations is guarded by lock: of the audit event.
+	annotations map[string]string
+}
+
+type stateKey struct{}
+
+// With returns ctx with the state of its request.
+func With(ctx context.Context, s *State) context.Context { return context.WithValue(ctx, stateKey{}, s) }
+
+// From returns the state of the request that ctx belongs to. Never nil: outside a request it is empty.
+func From(ctx context.Context) *State {
+	if s, ok := ctx.Value(stateKey{}).(*State); ok {
+		return s
+	}
+	return &State{}
+}
+
+// maxWarnings and maxWarningBytes bound the Warning headers of one answer, as upstream does.
+const (
+	maxWarningBytes = 4 << 10
+	maxWarnings     = 64
+)
+
+// Warn adds a Warning header to the answer, once for each text.
+func (s *State) Warn(text string) {
+	if text == "" {
+		return
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if len(s.warnings) >= maxWarnings {
+		return
+	}
+	for _, w := range s.warnings {
+		if w == text {
+			return
+		}
+	}
+	s.warnings = append(s.warnings, text)
+}
+
+// Annotate adds to the audit event of the request.
+func (s *State) Annotate(key, value string) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.annotations == nil {
+		s.annotations = map[string]string{}
+	}
+	s.annotations[key] = value
+}
+
+// Annotations returns a copy of what Annotate collected, nil if nothing.
+func (s *State) Annotations() map[string]string {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.annotations == nil {
+		return nil
+	}
+	copied := make(map[string]string, len(s.annotations))
+	for k, v := range s.annotations {
+		copied[k] = v
+	}
+	return copied
+}
+
+// WriteWarnings sets the Warning headers; call it just before the status line is written.
+func (s *State) WriteWarnings(header http.Header) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	total := 0
+	for _, text := range s.warnings {
+		value := warningHeader(text)
+		if total += len(value); total > maxWarningBytes {
+			break
+		}
+		header.Add("Warning", value)
+	}
+	s.warnings = nil
+}
