@@ -1,0 +1,184 @@
+package node
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/septet-io/septet/apiserver/request"
+)
+
+// usedBy permits access to a named object that a pod bound to the node uses.
+func usedBy(uses func(pod *corev1.Pod, name string) bool) func(a *Authorizer, node string, info *request.Info) string {
+	return func(a *Authorizer, node string, info *request.Info) string {
+		if info.Name == "" {
+			return "No Object name found"
+		}
+		found := a.anyPod(node, func(pod *corev1.Pod) bool {
+			return pod.Namespace == info.Namespace && uses(pod, info.Name)
+		})
+		if found {
+			return ""
+		}
+		return fmt.Sprintf(noAccess, node)
+	}
+}
+
+func (a *Authorizer) anyPod(node string, f func(*corev1.Pod) bool) bool {
+	pods, err := a.pods.ByIndex(byNode, node)
+	if err != nil {
+		return false // the index is there from the start
+	}
+	for _, obj := range pods {
+		if f(obj.(*corev1.Pod)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownVolume permits reading a PersistentVolume whose claim a pod of the node uses.
+func (a *Authorizer) ownVolume(node string, info *request.Info) string {
+	volume, err := a.volumes.Get(info.Name)
+	if err != nil || volume.Spec.ClaimRef == nil {
+		return fmt.Sprintf(noAccess, node)
+	}
+	claim := volume.Spec.ClaimRef
+	found := a.anyPod(node, func(pod *corev1.Pod) bool {
+		return pod.Namespace == claim.Namespace && podUsesClaim(pod, claim.Name)
+	})
+	if found {
+		return ""
+	}
+	return fmt.Sprintf(noAccess, node)
+}
+
+func (a *Authorizer) ownAttachment(node string, info *request.Info) string {
+	attachment, err := a.attachments.Get(info.Name)
+	if err != nil || attachment.Spec.NodeName != node {
+		return fmt.Sprintf(noAccess, node)
+	}
+	return ""
+}
+
+func podUsesServiceAccount(pod *corev1.Pod, name string) bool {
+	return pod.Spec.ServiceAccountName == name
+}
+
+func podUsesClaim(pod *corev1.Pod, name string) bool {
+	for i := range pod.Spec.Volumes {
+		volume := &pod.Spec.Volumes[i]
+		if claim := volume.PersistentVolumeClaim; claim != nil && claim.ClaimName == name {
+			return true
+		}
+		if volume.Ephemeral != nil && pod.Name+"-"+volume.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func podUsesResourceClaim(pod *corev1.Pod, name string) bool {
+	for _, claim := range pod.Spec.ResourceClaims {
+		if claim.ResourceClaimName != nil && *claim.ResourceClaimName == name {
+			return true
+		}
+	}
+	for _, status := range pod.Status.ResourceClaimStatuses {
+		if status.ResourceClaimName != nil && *status.ResourceClaimName == name {
+			return true
+		}
+	}
+	return false
+}
+
+func podUsesSecret(pod *corev1.Pod, name string) bool {
+	for _, pull := range pod.Spec.ImagePullSecrets {
+		if pull.Name == name {
+			return true
+		}
+	}
+	for i := range pod.Spec.Volumes {
+		if volumeUsesSecret(&pod.Spec.Volumes[i].VolumeSource, name) {
+			return true
+		}
+	}
+	return anyEnv(pod, func(from *corev1.EnvFromSource, value *corev1.EnvVarSource) bool {
+		if from != nil {
+			return from.SecretRef != nil && from.SecretRef.Name == name
+		}
+		return value.SecretKeyRef != nil && value.SecretKeyRef.Name == name
+	})
+}
+
+func volumeUsesSecret(volume *corev1.VolumeSource, name string) bool {
+	if volume.Secret != nil && volume.Secret.SecretName == name {
+		return true
+	}
+	if volume.CSI != nil && volume.CSI.NodePublishSecretRef != nil && volume.CSI.NodePublishSecretRef.Name == name {
+		return true
+	}
+	if volume.Projected != nil {
+		for _, source := range volume.Projected.Sources {
+			if source.Secret != nil && source.Secret.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func podUsesConfigMap(pod *corev1.Pod, name string) bool {
+	for i := range pod.Spec.Volumes {
+		volume := &pod.Spec.Volumes[i]
+		if volume.ConfigMap != nil && volume.ConfigMap.Name == name {
+			return true
+		}
+		if volume.Projected != nil {
+			for _, source := range volume.Projected.Sources {
+				if source.ConfigMap != nil && source.ConfigMap.Name == name {
+					return true
+				}
+			}
+		}
+	}
+	return anyEnv(pod, func(from *corev1.EnvFromSource, value *corev1.EnvVarSource) bool {
+		if from != nil {
+			return from.ConfigMapRef != nil && from.ConfigMapRef.Name == name
+		}
+		return value.ConfigMapKeyRef != nil && value.ConfigMapKeyRef.Name == name
+	})
+}
+
+// anyEnv asks f about each source of environment variables of each container: exactly one argument is set.
+func anyEnv(pod *corev1.Pod, f func(*corev1.EnvFromSource, *corev1.EnvVarSource) bool) bool {
+	each := func(envFrom []corev1.EnvFromSource, env []corev1.EnvVar) bool {
+		for i := range envFrom {
+			if f(&envFrom[i], nil) {
+				return true
+			}
+		}
+		for i := range env {
+			if env[i].ValueFrom != nil && f(nil, env[i].ValueFrom) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range pod.Spec.InitContainers {
+		if each(pod.Spec.InitContainers[i].EnvFrom, pod.Spec.InitContainers[i].Env) {
+			return true
+		}
+	}
+	for i := range pod.Spec.Containers {
+		if each(pod.Spec.Containers[i].EnvFrom, pod.Spec.Containers[i].Env) {
+			return true
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		if each(pod.Spec.EphemeralContainers[i].EnvFrom, pod.Spec.EphemeralContainers[i].Env) {
+			return true
+		}
+	}
+	return false
+}
