@@ -1,0 +1,11 @@
+// Package apiextensions holds CustomResourceDefinitions.
+package apiextensions
+
+import "github.com/septet-io/septet/resource"
+
+// Kinds makes the kinds of the group, by name.
+func Kinds() []*resource.Kind {
+	return []*resource.Kind{
+		CustomResourceDefinitions(),
+	}
+}

@@ -1,0 +1,18 @@
+package apps
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// StatefulSets is all that the server knows about StatefulSets.
+func StatefulSets() *resource.Kind {
+	return resource.Define(resource.Definition[*appsv1.StatefulSet]{
+		Group: "apps", Version: "v1", Kind: "StatefulSet", Plural: "statefulsets",
+		Short: []string{"sts"}, Categories: []string{"all"}, Scope: resource.Namespaced,
+		Generation: true,
+		Views:      []resource.View[*appsv1.StatefulSet]{{Name: "status"}},
+		Scale:      scaleStatefulSets(),
+	})
+}

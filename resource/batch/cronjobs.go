@@ -1,0 +1,17 @@
+package batch
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// CronJobs is all that the server knows about CronJobs.
+func CronJobs() *resource.Kind {
+	return resource.Define(resource.Definition[*batchv1.CronJob]{
+		Group: "batch", Version: "v1", Kind: "CronJob", Plural: "cronjobs",
+		Short: []string{"cj"}, Categories: []string{"all"}, Scope: resource.Namespaced,
+		Generation: true,
+		Views:      []resource.View[*batchv1.CronJob]{{Name: "status"}},
+	})
+}

@@ -1,0 +1,16 @@
+package certificates
+
+import (
+	certificatesv1 "k8s.io/api/certificates/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// CertificateSigningRequests is all that the server knows about CertificateSigningRequests.
+func CertificateSigningRequests() *resource.Kind {
+	return resource.Define(resource.Definition[*certificatesv1.CertificateSigningRequest]{
+		Group: "certificates.k8s.io", Version: "v1", Kind: "CertificateSigningRequest", Plural: "certificatesigningrequests",
+		Short: []string{"csr"}, Scope: resource.Cluster,
+		Views: []resource.View[*certificatesv1.CertificateSigningRequest]{{Name: "approval"}, {Name: "status"}},
+	})
+}

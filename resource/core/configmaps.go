@@ -1,0 +1,15 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// ConfigMaps is all that the server knows about ConfigMaps.
+func ConfigMaps() *resource.Kind {
+	return resource.Define(resource.Definition[*corev1.ConfigMap]{
+		Version: "v1", Kind: "ConfigMap", Plural: "configmaps",
+		Short: []string{"cm"}, Scope: resource.Namespaced,
+	})
+}

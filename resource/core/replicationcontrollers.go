@@ -1,0 +1,21 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// ReplicationControllers is all that the server knows about ReplicationControllers.
+func ReplicationControllers() *resource.Kind {
+	return resource.Define(resource.Definition[*corev1.ReplicationController]{
+		Version: "v1", Kind: "ReplicationController", Plural: "replicationcontrollers",
+		Short: []string{"rc"}, Categories: []string{"all"}, Scope: resource.Namespaced,
+		StorageKey:  "controllers",
+		Generation:  true,
+		Propagation: metav1.DeletePropagationOrphan,
+		Views:       []resource.View[*corev1.ReplicationController]{{Name: "status"}},
+		Scale:       scaleReplicationControllers(),
+	})
+}

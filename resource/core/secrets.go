@@ -1,0 +1,15 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// Secrets is all that the server knows about Secrets.
+func Secrets() *resource.Kind {
+	return resource.Define(resource.Definition[*corev1.Secret]{
+		Version: "v1", Kind: "Secret", Plural: "secrets",
+		Scope: resource.Namespaced,
+	})
+}

@@ -1,0 +1,22 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// Services is all that the server knows about Services.
+func Services() *resource.Kind {
+	return resource.Define(resource.Definition[*corev1.Service]{
+		Version: "v1", Kind: "Service", Plural: "services",
+		Short: []string{"svc"}, Categories: []string{"all"}, Scope: resource.Namespaced,
+		StorageKey:     "services/specs",
+		CreateOnUpdate: true,
+		Views:          []resource.View[*corev1.Service]{{Name: "status"}},
+		Connectors: []resource.Connector{
+			{Name: "proxy", Kind: schema.GroupVersionKind{Group: "", Version: "v1", Kind: "ServiceProxyOptions"}, Verbs: []string{"create", "delete", "get", "patch", "update"}},
+		},
+	})
+}

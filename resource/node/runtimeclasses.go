@@ -1,0 +1,16 @@
+package node
+
+import (
+	nodev1 "k8s.io/api/node/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// RuntimeClasses is all that the server knows about RuntimeClasses.
+func RuntimeClasses() *resource.Kind {
+	return resource.Define(resource.Definition[*nodev1.RuntimeClass]{
+		Group: "node.k8s.io", Version: "v1", Kind: "RuntimeClass", Plural: "runtimeclasses",
+		Scope:          resource.Cluster,
+		RequireVersion: true,
+	})
+}

@@ -1,0 +1,16 @@
+package rbac
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// ClusterRoleBindings is all that the server knows about ClusterRoleBindings.
+func ClusterRoleBindings() *resource.Kind {
+	return resource.Define(resource.Definition[*rbacv1.ClusterRoleBinding]{
+		Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRoleBinding", Plural: "clusterrolebindings",
+		Scope:          resource.Cluster,
+		CreateOnUpdate: true,
+	})
+}

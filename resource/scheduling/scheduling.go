@@ -1,0 +1,11 @@
+// Package scheduling holds PriorityClasses.
+package scheduling
+
+import "github.com/septet-io/septet/resource"
+
+// Kinds makes the kinds of the group, by name.
+func Kinds() []*resource.Kind {
+	return []*resource.Kind{
+		PriorityClasses(),
+	}
+}

@@ -1,0 +1,15 @@
+package storage
+
+import (
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// VolumeAttributesClasses is all that the server knows about VolumeAttributesClasses.
+func VolumeAttributesClasses() *resource.Kind {
+	return resource.Define(resource.Definition[*storagev1.VolumeAttributesClass]{
+		Group: "storage.k8s.io", Version: "v1", Kind: "VolumeAttributesClass", Plural: "volumeattributesclasses",
+		Short: []string{"vac"}, Scope: resource.Cluster,
+	})
+}
