@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 
-
 	"github.com/septet-io/septet/kubelet/volume/mountpoint"
 )
 
@@ -80,4 +79,3 @@ func mountOptions(readOnly bool, extra []string) []string {
 	}
 	return append(options, extra...)
 }
-
