@@ -1,6 +1,7 @@
 package apiregistration
 
 import (
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/septet-io/septet/resource"
@@ -14,5 +15,6 @@ func APIServices() *resource.Kind {
 		StorageKey:     "apiregistration.k8s.io/apiservices",
 		RequireVersion: true,
 		Views:          []resource.View[*apiregistrationv1.APIService]{{Name: "status"}},
+		ValidateName:   path.ValidatePathSegmentName,
 	})
 }

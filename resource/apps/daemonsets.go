@@ -13,5 +13,6 @@ func DaemonSets() *resource.Kind {
 		Short: []string{"ds"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
 		Views:      []resource.View[*appsv1.DaemonSet]{{Name: "status"}},
+		Default:    defaultDaemonSet,
 	})
 }

@@ -14,5 +14,6 @@ func Deployments() *resource.Kind {
 		Generation: true,
 		Views:      []resource.View[*appsv1.Deployment]{{Name: "status"}},
 		Scale:      scaleDeployments(),
+		Default:    defaultDeployment,
 	})
 }

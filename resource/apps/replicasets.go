@@ -2,6 +2,7 @@ package apps
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -14,5 +15,9 @@ func ReplicaSets() *resource.Kind {
 		Generation: true,
 		Views:      []resource.View[*appsv1.ReplicaSet]{{Name: "status"}},
 		Scale:      scaleReplicaSets(),
+		Default:    defaultReplicaSet,
+		Fields: []resource.Field[*appsv1.ReplicaSet]{
+			{Name: "status.replicas", Value: func(rs *appsv1.ReplicaSet) string { return strconv.Itoa(int(rs.Status.Replicas)) }},
+		},
 	})
 }

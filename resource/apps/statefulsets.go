@@ -2,6 +2,7 @@ package apps
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -11,8 +12,10 @@ func StatefulSets() *resource.Kind {
 	return resource.Define(resource.Definition[*appsv1.StatefulSet]{
 		Group: "apps", Version: "v1", Kind: "StatefulSet", Plural: "statefulsets",
 		Short: []string{"sts"}, Categories: []string{"all"}, Scope: resource.Namespaced,
-		Generation: true,
-		Views:      []resource.View[*appsv1.StatefulSet]{{Name: "status"}},
-		Scale:      scaleStatefulSets(),
+		Generation:   true,
+		Views:        []resource.View[*appsv1.StatefulSet]{{Name: "status"}},
+		Scale:        scaleStatefulSets(),
+		Default:      defaultStatefulSet,
+		ValidateName: apivalidation.NameIsDNSLabel,
 	})
 }

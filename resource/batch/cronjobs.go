@@ -13,5 +13,6 @@ func CronJobs() *resource.Kind {
 		Short: []string{"cj"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
 		Views:      []resource.View[*batchv1.CronJob]{{Name: "status"}},
+		Default:    defaultCronJob,
 	})
 }

@@ -3,6 +3,7 @@ package batch
 import (
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -15,5 +16,39 @@ func Jobs() *resource.Kind {
 		Generation:  true,
 		Propagation: metav1.DeletePropagationOrphan,
 		Views:       []resource.View[*batchv1.Job]{{Name: "status"}},
+		Default:     defaultJob, PrepareCreate: prepareJob,
+		Fields: []resource.Field[*batchv1.Job]{
+			{Name: "status.successful", Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
+		},
 	})
+}
+
+// prepareJob gives a job that brings no selector of its own one by its uid, so that jobs never share pods.
+func prepareJob(_ *resource.Request, job *batchv1.Job) {
+	if job.Spec.ManualSelector != nil && *job.Spec.ManualSelector {
+		return
+	}
+	labels := job.Spec.Template.Labels
+	if labels == nil {
+		labels = map[string]string{}
+		job.Spec.Template.Labels = labels
+	}
+	for key, value := range map[string]string{
+		"job-name": job.Name, batchv1.JobNameLabel: job.Name,
+		"controller-uid": string(job.UID), batchv1.ControllerUidLabel: string(job.UID),
+	} {
+		// A label that the author wrote stays, for validation to compare.
+		if _, ok := labels[key]; !ok {
+			labels[key] = value
+		}
+	}
+	if job.Spec.Selector == nil {
+		job.Spec.Selector = &metav1.LabelSelector{}
+	}
+	if job.Spec.Selector.MatchLabels == nil {
+		job.Spec.Selector.MatchLabels = map[string]string{}
+	}
+	if _, ok := job.Spec.Selector.MatchLabels[batchv1.ControllerUidLabel]; !ok {
+		job.Spec.Selector.MatchLabels[batchv1.ControllerUidLabel] = string(job.UID)
+	}
 }

@@ -13,5 +13,6 @@ func Endpoints() *resource.Kind {
 		Short: []string{"ep"}, Scope: resource.Namespaced,
 		StorageKey:     "services/endpoints",
 		CreateOnUpdate: true,
+		Default:        defaultEndpoints,
 	})
 }

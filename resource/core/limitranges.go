@@ -12,5 +12,6 @@ func LimitRanges() *resource.Kind {
 		Version: "v1", Kind: "LimitRange", Plural: "limitranges",
 		Short: []string{"limits"}, Scope: resource.Namespaced,
 		CreateOnUpdate: true,
+		Default:        defaultLimitRange,
 	})
 }

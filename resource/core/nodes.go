@@ -3,6 +3,7 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -13,9 +14,13 @@ func Nodes() *resource.Kind {
 		Version: "v1", Kind: "Node", Plural: "nodes",
 		Short: []string{"no"}, Scope: resource.Cluster,
 		StorageKey: "minions",
-		Views:      []resource.View[*corev1.Node]{{Name: "status"}},
+		Views:      []resource.View[*corev1.Node]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.Node) { obj.Spec = old.Spec }}},
 		Connectors: []resource.Connector{
 			{Name: "proxy", Kind: schema.GroupVersionKind{Group: "", Version: "v1", Kind: "NodeProxyOptions"}, Verbs: []string{"create", "delete", "get", "patch", "update"}},
+		},
+		Default: defaultNode,
+		Fields: []resource.Field[*corev1.Node]{
+			{Name: "spec.unschedulable", Value: func(n *corev1.Node) string { return strconv.FormatBool(n.Spec.Unschedulable) }},
 		},
 	})
 }

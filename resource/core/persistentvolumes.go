@@ -11,6 +11,7 @@ func PersistentVolumes() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.PersistentVolume]{
 		Version: "v1", Kind: "PersistentVolume", Plural: "persistentvolumes",
 		Short: []string{"pv"}, Scope: resource.Cluster,
-		Views: []resource.View[*corev1.PersistentVolume]{{Name: "status"}},
+		Views:   []resource.View[*corev1.PersistentVolume]{{Name: "status"}},
+		Default: defaultPersistentVolume,
 	})
 }

@@ -3,6 +3,7 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -17,5 +18,9 @@ func ReplicationControllers() *resource.Kind {
 		Propagation: metav1.DeletePropagationOrphan,
 		Views:       []resource.View[*corev1.ReplicationController]{{Name: "status"}},
 		Scale:       scaleReplicationControllers(),
+		Default:     defaultReplicationController,
+		Fields: []resource.Field[*corev1.ReplicationController]{
+			{Name: "status.replicas", Value: func(rc *corev1.ReplicationController) string { return strconv.Itoa(int(rc.Status.Replicas)) }},
+		},
 	})
 }

@@ -11,6 +11,7 @@ func ResourceQuotas() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.ResourceQuota]{
 		Version: "v1", Kind: "ResourceQuota", Plural: "resourcequotas",
 		Short: []string{"quota"}, Scope: resource.Namespaced,
-		Views: []resource.View[*corev1.ResourceQuota]{{Name: "status"}},
+		Views:   []resource.View[*corev1.ResourceQuota]{{Name: "status"}},
+		Default: defaultResourceQuota,
 	})
 }

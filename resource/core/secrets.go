@@ -10,6 +10,10 @@ import (
 func Secrets() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.Secret]{
 		Version: "v1", Kind: "Secret", Plural: "secrets",
-		Scope: resource.Namespaced,
+		Scope:   resource.Namespaced,
+		Default: mergeStringData,
+		Fields: []resource.Field[*corev1.Secret]{
+			{Name: "type", Value: func(s *corev1.Secret) string { return string(s.Type) }},
+		},
 	})
 }

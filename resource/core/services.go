@@ -2,6 +2,7 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/resource"
@@ -14,9 +15,14 @@ func Services() *resource.Kind {
 		Short: []string{"svc"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		StorageKey:     "services/specs",
 		CreateOnUpdate: true,
-		Views:          []resource.View[*corev1.Service]{{Name: "status"}},
+		Default:        defaultService, ValidateName: apivalidation.NameIsDNS1035Label,
+		Views: []resource.View[*corev1.Service]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.Service) { obj.Spec = old.Spec }}},
 		Connectors: []resource.Connector{
 			{Name: "proxy", Kind: schema.GroupVersionKind{Group: "", Version: "v1", Kind: "ServiceProxyOptions"}, Verbs: []string{"create", "delete", "get", "patch", "update"}},
+		},
+		Fields: []resource.Field[*corev1.Service]{
+			{Name: "spec.clusterIP", Value: func(s *corev1.Service) string { return s.Spec.ClusterIP }},
+			{Name: "spec.type", Value: func(s *corev1.Service) string { return string(s.Spec.Type) }},
 		},
 	})
 }

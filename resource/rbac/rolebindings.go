@@ -2,6 +2,7 @@ package rbac
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -12,5 +13,6 @@ func RoleBindings() *resource.Kind {
 		Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "RoleBinding", Plural: "rolebindings",
 		Scope:          resource.Namespaced,
 		CreateOnUpdate: true,
+		ValidateName:   path.ValidatePathSegmentName,
 	})
 }

@@ -2,6 +2,7 @@ package resourceapi
 
 import (
 	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -12,5 +13,9 @@ func ResourceSlices() *resource.Kind {
 		Group: "resource.k8s.io", Version: "v1", Kind: "ResourceSlice", Plural: "resourceslices",
 		Scope:      resource.Cluster,
 		Generation: true,
+		Fields: []resource.Field[*resourcev1.ResourceSlice]{
+			{Name: "spec.nodeName", Value: func(s *resourcev1.ResourceSlice) string { return ptr.Deref(s.Spec.NodeName, "") }},
+			{Name: "spec.driver", Value: func(s *resourcev1.ResourceSlice) string { return s.Spec.Driver }},
+		},
 	})
 }

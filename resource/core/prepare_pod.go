@@ -1,0 +1,78 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// preparePod starts a pod's life: pending, of a class of service, and held back if it has gates.
+func preparePod(r *resource.Request, pod *corev1.Pod) {
+	pod.Generation = 1
+	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: QOSClass(pod)}
+	dropUnserved(&pod.Spec)
+	for _, gate := range pod.Spec.SchedulingGates {
+		if gate.Name != "" {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+				Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates",
+				LastTransitionTime: metav1.NewTime(r.Now),
+			})
+			break
+		}
+	}
+	mergeMatchLabelKeys(pod)
+}
+
+// dropUnserved drops what upstream drops by default, since the kinds that it names are not served.
+func dropUnserved(spec *corev1.PodSpec) { spec.SchedulingGroup = nil }
+
+func preparePodUpdate(_ *resource.Request, pod, old *corev1.Pod) {
+	pod.Status = old.Status
+	if old.Spec.SchedulingGroup == nil {
+		dropUnserved(&pod.Spec)
+	}
+}
+
+// preparePodStatus keeps all but the status and metadata; owners, deletion and what only the kubelet's resize
+// may report are not for everybody with access to status either.
+func preparePodStatus(_ *resource.Request, pod, old *corev1.Pod) {
+	pod.Spec = old.Spec
+	pod.DeletionTimestamp = old.DeletionTimestamp
+	pod.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
+	pod.OwnerReferences = old.OwnerReferences
+	pod.Generation = old.Generation
+	pod.Status.QOSClass = old.Status.QOSClass
+	// The older field is what older kubelets write; the newer ones follow it.
+	defaultPodStatus(&pod.Status)
+}
+
+// prepareEphemeralContainers lets only containers be added to a running pod (KEP-277).
+func prepareEphemeralContainers(_ *resource.Request, pod, old *corev1.Pod) {
+	containers, version, fields := pod.Spec.EphemeralContainers, pod.ResourceVersion, pod.ManagedFields
+	*pod = *old.DeepCopy()
+	pod.Spec.EphemeralContainers, pod.ResourceVersion, pod.ManagedFields = containers, version, fields
+}
+
+// prepareResize lets only resources and resize policies of containers change (KEP-1287).
+func prepareResize(_ *resource.Request, pod, old *corev1.Pod) {
+	wanted, version, fields := pod.Spec, pod.ResourceVersion, pod.ManagedFields
+	*pod = *old.DeepCopy()
+	pod.ResourceVersion, pod.ManagedFields = version, fields
+	resizeContainers(pod.Spec.Containers, wanted.Containers)
+	resizeContainers(pod.Spec.InitContainers, wanted.InitContainers)
+}
+
+func resizeContainers(containers, wanted []corev1.Container) {
+	byName := make(map[string]*corev1.Container, len(wanted))
+	for i := range wanted {
+		byName[wanted[i].Name] = &wanted[i]
+	}
+	for i := range containers {
+		if w := byName[containers[i].Name]; w != nil {
+			containers[i].Resources, containers[i].ResizePolicy = w.Resources, w.ResizePolicy
+			requestsFromLimits(&containers[i].Resources)
+		}
+	}
+}
