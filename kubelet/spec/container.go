@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -138,7 +139,8 @@ func stopSignal(c *v1.Container) (runtimeapi.Signal, error) {
 	if c.Lifecycle == nil || c.Lifecycle.StopSignal == nil {
 		return runtimeapi.Signal_RUNTIME_DEFAULT, nil
 	}
-	value, ok := runtimeapi.Signal_value[string(*c.Lifecycle.StopSignal)]
+	name := strings.NewReplacer("+", "PLUS", "-", "MINUS").Replace(string(*c.Lifecycle.StopSignal))
+	value, ok := runtimeapi.Signal_value[name]
 	if !ok {
 		return runtimeapi.Signal_RUNTIME_DEFAULT, fmt.Errorf("unsupported stop signal %q", *c.Lifecycle.StopSignal)
 	}
