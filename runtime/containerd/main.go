@@ -13,6 +13,8 @@ import (
 func main() {
 	app := command.App()
 	app.Name = "septet-containerd"
+	app.Flags = append(app.Flags, logFlag())
+	app.Before = startLog
 	app.Commands = append(app.Commands, imageCommand())
 	if err := app.Run(context.Background(), os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, "septet-containerd:", err)
