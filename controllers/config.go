@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,7 +51,6 @@ type Config struct {
 	LegacyTokenCleanUp time.Duration
 	// Endpoints bounds the slices of Services.
 	Endpoints Endpoints
-	// EphemeralSyncs, QuotaResync and the like of upstream have no counterpart: nothing here polls.
 }
 
 // Signing is what certificate signing requests are signed with (--cluster-signing-*).
@@ -117,4 +118,16 @@ type HPA struct {
 	// CPUInitializationPeriod and InitialReadinessDelay are how long a starting Pod's CPU and readiness are not
 	// trusted; 5 min and 30 s if 0.
 	CPUInitializationPeriod, InitialReadinessDelay time.Duration
+}
+
+// rootCA returns the bundle to publish in PEM; empty if there is none.
+func (c *Config) rootCA() ([]byte, error) {
+	if len(c.RootCA) > 0 || c.RootCAFile == "" {
+		return c.RootCA, nil
+	}
+	bundle, err := os.ReadFile(c.RootCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("root CA: %w", err)
+	}
+	return bundle, nil
 }
