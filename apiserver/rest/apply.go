@@ -1,0 +1,101 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// apply serves server-side apply: the body is what its manager wants to be so, and nothing else (KEP-555).
+func (r *Resource) apply(rw http.ResponseWriter, req *http.Request, w *write, body []byte, options *metav1.PatchOptions) error {
+	wanted, err := r.readApplied(w, body, strictnessOf(options.FieldValidation))
+	if err != nil {
+		return err
+	}
+	force := options.Force != nil && *options.Force
+	w.Verb = "apply"
+	item, created, err := w.change(req.Context(), nil, w.view == nil, func(current resource.Object) (resource.Object, error) {
+		return w.applied(req.Context(), current, wanted, force)
+	})
+	if err != nil {
+		return err
+	}
+	code := http.StatusOK
+	if created {
+		code = http.StatusCreated
+	}
+	return r.sendItem(rw, req, code, item)
+}
+
+// readApplied reads an applied configuration and checks it against the kind's fields.
+func (r *Resource) readApplied(w *write, body []byte, s strictness) (*unstructured.Unstructured, error) {
+	converted, err := yaml.YAMLToJSON(body)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	wanted := &unstructured.Unstructured{}
+	if err := wanted.UnmarshalJSON(converted); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	gvk := wanted.GroupVersionKind()
+	if gvk.GroupVersion() != r.GroupVersionKind.GroupVersion() {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("Incorrect version specified in apply patch. Specified patch version: %s, expected: %s",
+			gvk.GroupVersion(), r.GroupVersionKind.GroupVersion()))
+	}
+	if wanted.GetManagedFields() != nil {
+		return nil, apierrors.NewBadRequest("metadata.managedFields must be nil")
+	}
+	if s == metav1.FieldValidationIgnore {
+		return wanted, nil
+	}
+	_, strict, err := unmarshalYAML(body, r.New(), true)
+	if err != nil {
+		return wanted, nil // the merge says better what does not fit
+	}
+	if err := s.check(w.state, strict); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", gvk.Kind, gvk.Version, r.GroupVersionKind.Kind, err))
+	}
+	return wanted, nil
+}
+
+// applied merges the wanted configuration into the current object, nil if there is none yet.
+func (w *write) applied(ctx context.Context, current resource.Object, wanted *unstructured.Unstructured, force bool) (resource.Object, error) {
+	if ctx.Err() != nil {
+		return nil, apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
+	}
+	live := current
+	if live == nil {
+		if uid := wanted.GetUID(); uid != "" {
+			return nil, apierrors.NewConflict(w.r.GroupResource(), w.key.Name, fmt.Errorf(
+				"uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
+		}
+		live = w.r.empty()
+		live.SetName(w.key.Name)
+		live.SetNamespace(w.key.Namespace)
+	}
+	m, err := w.r.fieldManager(w.subresource)
+	if err != nil {
+		return nil, err
+	}
+	merged, err := m.Apply(live, wanted.DeepCopy(), w.manager, force)
+	if err != nil {
+		return nil, err
+	}
+	obj, ok := merged.(resource.Object)
+	if !ok {
+		return nil, errors.New("apply made an object without metadata")
+	}
+	obj.GetObjectKind().SetGroupVersionKind(w.r.GroupVersionKind)
+	if err := checkName(obj, w.key.Name); err != nil {
+		return nil, err
+	}
+	return obj, w.r.fixNamespace(obj, w.key.Namespace)
+}

@@ -1,0 +1,224 @@
+package rest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/client-go/applyconfigurations"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// Fields tracks which manager set which field (server-side apply, KEP-555). The merge itself is apimachinery's; this
+// binds it to kinds. The merge schema of the built-in types is parsed on first use.
+type Fields struct {
+	// Kind returns a served kind, nil if there is none: to convert between versions of one kind.
+	Kind func(schema.GroupVersionKind) *resource.Kind
+
+	types func() managedfields.TypeConverter
+}
+
+// NewFields returns a tracker; kind is as in the field.
+func NewFields(kind func(schema.GroupVersionKind) *resource.Kind) *Fields {
+	return &Fields{
+		Kind: kind,
+		types: sync.OnceValue(func() managedfields.TypeConverter {
+			return applyconfigurations.NewTypeConverter(scheme.Scheme)
+		}),
+	}
+}
+
+// fieldManager returns what tracks the fields of the kind's objects under a subresource.
+func (r *Resource) fieldManager(subresource string) (*managedfields.FieldManager, error) {
+	if found, ok := r.managers.Load(subresource); ok {
+		return found.(*managedfields.FieldManager), nil
+	}
+	types, create := r.Types, managedfields.NewDefaultCRDFieldManager
+	if types == nil {
+		types, create = r.Env.Fields.types(), managedfields.NewDefaultFieldManager
+	}
+	c := &converter{r}
+	m, err := create(types, c, c, c, r.GroupVersionKind, r.GroupVersionKind.GroupVersion(), subresource, r.resetFields(subresource))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.GroupVersionKind.Kind, err)
+	}
+	r.managers.Store(subresource, m)
+	return m, nil
+}
+
+// resetFields are those that writes through a subresource cannot change, so that nobody comes to own them there.
+func (r *Resource) resetFields(subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
+	if r.View("status") == nil {
+		return nil
+	}
+	set := fieldpath.NewSet()
+	switch {
+	case subresource == "":
+		set.Insert(fieldpath.MakePathOrDie("status"))
+	case subresource == "status":
+		for _, name := range r.layout.names {
+			set.Insert(fieldpath.MakePathOrDie(name))
+		}
+		for _, name := range []string{"labels", "ownerReferences", "finalizers", "deletionTimestamp"} {
+			set.Insert(fieldpath.MakePathOrDie("metadata", name))
+		}
+	}
+	return map[fieldpath.APIVersion]fieldpath.Filter{
+		fieldpath.APIVersion(r.GroupVersionKind.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
+	}
+}
+
+// track notes in obj which fields a write changed; live is the object before, an empty one on create.
+func (r *Resource) track(live, obj resource.Object, manager, subresource string) (resource.Object, error) {
+	m, err := r.fieldManager(subresource)
+	if err != nil {
+		return nil, err
+	}
+	tracked, ok := m.UpdateNoErrors(live, obj, manager).(resource.Object)
+	if !ok {
+		return nil, fmt.Errorf("%s: tracking fields returned another type", r.GroupVersionKind.Kind)
+	}
+	return tracked, nil
+}
+
+// maxManagerName bounds a manager's name, as the API does.
+const maxManagerName = 128
+
+// managerName is the fieldManager option or what the User-Agent says before its first slash.
+func managerName(option, userAgent string) string {
+	if option != "" {
+		return option
+	}
+	name, _, _ := strings.Cut(userAgent, "/")
+	var b strings.Builder
+	for _, c := range name {
+		if unicode.IsPrint(c) && b.Len()+len(string(c)) <= maxManagerName {
+			b.WriteRune(c)
+		}
+	}
+	if b.Len() == 0 {
+		return "unknown"
+	}
+	return b.String()
+}
+
+// converter is what the field tracking asks of a scheme, for one kind in all its versions.
+type converter struct{ r *Resource }
+
+// Convert is not asked for by field tracking.
+func (c *converter) Convert(in, out, _ any) error {
+	return fmt.Errorf("converting %T into %T is not possible here", in, out)
+}
+
+// ConvertFieldLabel is not asked for by field tracking.
+func (c *converter) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
+	return label, value, nil
+}
+
+// ConvertToVersion returns the object in the version that the target picks, as a typed object if its kind is one.
+func (c *converter) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
+	from := in.GetObjectKind().GroupVersionKind()
+	to, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{from})
+	if !ok {
+		if gv, isVersion := target.(schema.GroupVersion); isVersion {
+			to = gv.WithKind(from.Kind)
+		} else {
+			to = from
+		}
+	}
+	obj, err := c.typed(in, from)
+	if err != nil || from == to {
+		return obj, err
+	}
+	return c.across(obj, from, to)
+}
+
+// typed makes a Go struct of an unstructured object whose kind has one.
+func (c *converter) typed(in runtime.Object, gvk schema.GroupVersionKind) (runtime.Object, error) {
+	u, ok := in.(*unstructured.Unstructured)
+	if !ok {
+		return in, nil
+	}
+	kind := c.kind(gvk)
+	if kind == nil {
+		return nil, runtime.NewNotRegisteredErrForKind("server", gvk)
+	}
+	obj := kind.New()
+	if _, custom := obj.(*unstructured.Unstructured); custom {
+		return in, nil
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj); err != nil {
+		return nil, err
+	}
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	return obj, nil
+}
+
+func (c *converter) kind(gvk schema.GroupVersionKind) *resource.Kind {
+	if gvk == c.r.GroupVersionKind {
+		return c.r.Kind
+	}
+	if c.r.Env.Fields.Kind == nil {
+		return nil
+	}
+	return c.r.Env.Fields.Kind(gvk)
+}
+
+// across converts between two served versions by way of the stored one.
+func (c *converter) across(obj runtime.Object, from, to schema.GroupVersionKind) (runtime.Object, error) {
+	source, target := c.kind(from), c.kind(to)
+	if source == nil {
+		return nil, runtime.NewNotRegisteredErrForKind("server", from)
+	}
+	if target == nil {
+		return nil, runtime.NewNotRegisteredErrForKind("server", to)
+	}
+	current, ok := obj.(resource.Object)
+	if !ok {
+		return nil, fmt.Errorf("%T has no metadata", obj)
+	}
+	objects := []resource.Object{current}
+	var err error
+	if source.StoredAs != nil {
+		if objects, err = source.To(objects); err != nil {
+			return nil, err
+		}
+	}
+	if target.StoredAs != nil {
+		if objects, err = target.From(objects); err != nil {
+			return nil, err
+		}
+	}
+	converted := objects[0]
+	if converted == current {
+		converted = current.DeepCopyObject().(resource.Object)
+	}
+	converted.GetObjectKind().SetGroupVersionKind(to)
+	return converted, nil
+}
+
+// New makes an empty object of a kind.
+func (c *converter) New(gvk schema.GroupVersionKind) (runtime.Object, error) {
+	kind := c.kind(gvk)
+	if kind == nil {
+		return nil, runtime.NewNotRegisteredErrForKind("server", gvk)
+	}
+	obj := kind.New()
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	return obj, nil
+}
+
+// Default fills in what an applied object left out.
+func (c *converter) Default(obj runtime.Object) {
+	if typed, ok := obj.(resource.Object); ok {
+		c.r.Kind.Default(typed)
+	}
+}

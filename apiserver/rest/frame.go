@@ -1,0 +1,143 @@
+package rest
+
+import (
+	"encoding/binary"
+	"net/http"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/store"
+)
+
+// framer writes watch events: JSON objects, or length-prefixed protobuf WatchEvents. An object's own bytes are shared with
+// all other watchers and answers.
+type framer struct {
+	r      *Resource
+	accept request.Accept
+	// gvk of the objects in the frames.
+	gvk   schema.GroupVersionKind
+	table *table
+	// headed is set once a Table has told its columns.
+	headed bool
+	// message leaves out what separates frames: a WebSocket does that.
+	message bool
+}
+
+func (r *Resource) newFramer(req *http.Request, accept request.Accept) (*framer, error) {
+	f := &framer{r: r, accept: accept, gvk: r.GroupVersionKind}
+	if accept.Format == request.YAML {
+		f.accept.Format = request.JSON
+	}
+	switch accept.As {
+	case "Table":
+		table, err := r.newTable(req, accept.Version)
+		f.table = table
+		return f, err
+	case "":
+	default:
+		f.gvk = partialKind
+		f.gvk.Version = accept.Version
+	}
+	return f, nil
+}
+
+func (f *framer) contentType() string {
+	if f.accept.Format == request.JSON {
+		return request.MediaTypes[request.JSON]
+	}
+	return request.MediaTypes[f.accept.Format] + ";stream=watch"
+}
+
+// append writes one event as a frame.
+func (f *framer) append(to []byte, event *store.Event) ([]byte, error) {
+	if f.accept.Format == request.Protobuf {
+		return f.appendProtobuf(to, event)
+	}
+	to = append(append(append(to, `{"type":"`...), event.Type...), `","object":`...)
+	var err error
+	if to, err = f.appendObject(to, event); err != nil {
+		return nil, err
+	}
+	if f.message {
+		return append(to, '}'), nil
+	}
+	return append(to, '}', '\n'), nil
+}
+
+func (f *framer) appendObject(to []byte, event *store.Event) ([]byte, error) {
+	switch {
+	case event.Type == watch.Error:
+		bytes, err := marshalStatus(event.Err)
+		return append(to, bytes...), err
+	case f.table != nil:
+		return f.appendTable(to, event)
+	}
+	bytes, err := f.item(event).Encoded(f.r.forms[formOf(f.accept)])
+	return append(to, bytes...), err
+}
+
+// appendTable writes an event as a Table of one row; only the first has the columns.
+func (f *framer) appendTable(to []byte, event *store.Event) ([]byte, error) {
+	item := f.item(event)
+	to, err := f.table.appendHead(to, metav1.ListMeta{ResourceVersion: item.Object.GetResourceVersion()}, !f.headed)
+	if err != nil {
+		return nil, err
+	}
+	f.headed = true
+	if to, err = f.table.appendRow(to, item); err != nil {
+		return nil, err
+	}
+	return append(to, "]}"...), nil
+}
+
+// item is what an event shows; a bookmark shows an empty object with nothing but the revision.
+func (f *framer) item(event *store.Event) *store.Item {
+	if event.Type != watch.Bookmark {
+		return event.Item
+	}
+	obj := f.r.stored().New()
+	obj.GetObjectKind().SetGroupVersionKind(f.r.stored().GroupVersionKind)
+	obj.SetResourceVersion(formatRevision(event.Item.Revision))
+	if event.Initial {
+		obj.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	return &store.Item{Object: obj, Revision: event.Item.Revision}
+}
+
+// appendProtobuf writes four bytes of length, then a WatchEvent: field 1 its type, field 2 a RawExtension whose field 1
+// is an object in its envelope.
+func (f *framer) appendProtobuf(to []byte, event *store.Event) ([]byte, error) {
+	gvk, raw, err := f.protobufObject(event)
+	if err != nil {
+		return nil, err
+	}
+	head := getBuffer()
+	defer putBuffer(head)
+	*head = request.AppendEnvelopeHead(*head, gvk, len(raw))
+	object := len(*head) + len(raw) + len(request.EnvelopeTail)
+	extension := 1 + varintLen(object) + object
+	size := 2 + len(event.Type) + 1 + varintLen(extension) + extension
+	if !f.message {
+		to = binary.BigEndian.AppendUint32(to, uint32(size))
+	}
+	to = append(to, 0x0a, byte(len(event.Type)))
+	to = append(to, event.Type...)
+	to = request.AppendVarint(append(to, 0x12), uint64(extension))
+	to = request.AppendVarint(append(to, 0x0a), uint64(object))
+	to = append(to, *head...)
+	to = append(to, raw...)
+	return append(to, request.EnvelopeTail...), nil
+}
+
+func (f *framer) protobufObject(event *store.Event) (schema.GroupVersionKind, []byte, error) {
+	if event.Type == watch.Error {
+		status := errorStatus(event.Err)
+		raw, err := status.Marshal()
+		return schema.GroupVersionKind{Version: "v1", Kind: "Status"}, raw, err
+	}
+	raw, err := f.item(event).Encoded(f.r.forms[formOf(f.accept)])
+	return f.gvk, raw, err
+}

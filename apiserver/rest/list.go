@@ -1,0 +1,175 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/store"
+)
+
+// list serves GET on a collection: a concatenation of bytes that are shared with all other answers.
+func (r *Resource) list(w http.ResponseWriter, req *http.Request, s *request.State) error {
+	options, query, err := r.listOptions(req, s)
+	if err != nil {
+		return err
+	}
+	accept, err := request.Negotiate(req, r.offer())
+	if err != nil {
+		return err
+	}
+	ctx := req.Context()
+	if limit := timeout(options); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, min(limit, time.Minute))
+		defer cancel()
+	}
+	page, err := r.Open().List(ctx, query)
+	if err != nil {
+		return err
+	}
+	return r.sendPage(w, req, accept, page)
+}
+
+// sendPage writes a page as a list, a Table or a list of metadata.
+func (r *Resource) sendPage(w http.ResponseWriter, req *http.Request, accept request.Accept, page *store.Page) error {
+	if accept.As == "Table" {
+		return r.sendTable(w, req, http.StatusOK, accept, page, formatRevision(page.Revision))
+	}
+	gvk := r.listKind()
+	if accept.As != "" {
+		gvk = schema.GroupVersionKind{Group: partialKind.Group, Version: accept.Version, Kind: "PartialObjectMetadataList"}
+	}
+	parts := make([][]byte, len(page.Items))
+	size := 0
+	for i, item := range page.Items {
+		bytes, err := item.Encoded(r.forms[formOf(accept)])
+		if err != nil {
+			return err
+		}
+		parts[i] = bytes
+		size += len(bytes)
+	}
+	w.Header()["Content-Type"] = contentTypes[accept.Format]
+	switch {
+	case accept.Format == request.Protobuf:
+		return sendProtobufList(w, req, gvk, page, parts, size)
+	case accept.Format == request.YAML || accept.Pretty:
+		return r.sendReadableList(w, req, accept, gvk, page, parts)
+	}
+	o := startOutput(w, req, http.StatusOK, size)
+	o.write(listHead(gvk, page))
+	cut := 0
+	if accept.As == "" && !r.layout.unstructured {
+		cut = len(jsonHead(r.GroupVersionKind)) + 1 // items of typed lists carry no kind
+	}
+	for i, bytes := range parts {
+		if i > 0 {
+			o.writeString(",")
+		}
+		if cut > 0 && len(bytes) > cut {
+			o.writeString("{")
+			bytes = bytes[cut:]
+		}
+		o.write(bytes)
+	}
+	o.writeString("]}\n")
+	return o.close()
+}
+
+// listMeta is the metadata of a page.
+func listMeta(page *store.Page) metav1.ListMeta {
+	return metav1.ListMeta{
+		ResourceVersion: formatRevision(page.Revision), Continue: page.Continue, RemainingItemCount: page.Remaining,
+	}
+}
+
+// listHead is the JSON of a list up to its first item.
+func listHead(gvk schema.GroupVersionKind, page *store.Page) []byte {
+	head := append(make([]byte, 0, 256), jsonHead(gvk)...)
+	head = append(head, `,"metadata":{"resourceVersion":"`...)
+	head = strconv.AppendInt(head, page.Revision, 10)
+	head = append(head, '"')
+	if page.Continue != "" {
+		token, _ := json.Marshal(page.Continue) // a string always marshals
+		head = append(append(head, `,"continue":`...), token...)
+	}
+	if page.Remaining != nil {
+		head = strconv.AppendInt(append(head, `,"remainingItemCount":`...), *page.Remaining, 10)
+	}
+	return append(head, `},"items":[`...)
+}
+
+// sendReadableList writes a list for people; it is built whole.
+func (r *Resource) sendReadableList(w http.ResponseWriter, req *http.Request, accept request.Accept, gvk schema.GroupVersionKind, page *store.Page, parts [][]byte) error {
+	body := listHead(gvk, page)
+	cut := 0
+	if accept.As == "" && !r.layout.unstructured {
+		cut = len(jsonHead(r.GroupVersionKind)) + 1
+	}
+	for i, bytes := range parts {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if cut > 0 && len(bytes) > cut {
+			body = append(body, '{')
+			bytes = bytes[cut:]
+		}
+		body = append(body, bytes...)
+	}
+	body = append(body, "]}"...)
+	if accept.Format == request.YAML {
+		converted, err := yaml.JSONToYAML(body)
+		if err != nil {
+			return err
+		}
+		body = converted
+	} else {
+		body = request.Indent(body)
+	}
+	o := startOutput(w, req, http.StatusOK, len(body))
+	o.write(body)
+	return o.close()
+}
+
+// sendProtobufList writes a list message: field 1 is its metadata, each field 2 an item.
+func sendProtobufList(w http.ResponseWriter, req *http.Request, gvk schema.GroupVersionKind, page *store.Page, parts [][]byte, size int) error {
+	meta := listMeta(page)
+	metaBytes, err := meta.Marshal()
+	if err != nil {
+		return err
+	}
+	total := 1 + varintLen(len(metaBytes)) + len(metaBytes) + size
+	for _, bytes := range parts {
+		total += 1 + varintLen(len(bytes))
+	}
+	head := request.AppendEnvelopeHead(make([]byte, 0, 128), gvk, total)
+	head = request.AppendVarint(append(head, 0x0a), uint64(len(metaBytes)))
+	head = append(head, metaBytes...)
+	o := startOutput(w, req, http.StatusOK, total)
+	o.write(head)
+	var tag [11]byte
+	tag[0] = 0x12
+	for _, bytes := range parts {
+		o.write(request.AppendVarint(tag[:1], uint64(len(bytes))))
+		o.write(bytes)
+	}
+	o.writeString(request.EnvelopeTail)
+	return o.close()
+}
+
+func varintLen(n int) int {
+	size := 1
+	for n >= 0x80 {
+		n >>= 7
+		size++
+	}
+	return size
+}

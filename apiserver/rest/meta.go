@@ -1,0 +1,177 @@
+package rest
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/septet-io/septet/resource"
+)
+
+// optimisticLock is the message of a Conflict over resourceVersion.
+const optimisticLock = "the object has been modified; please apply your changes to the latest version and try again"
+
+// fixNamespace gives an object the namespace of the URL; BadRequest if it says another one.
+func (r *Resource) fixNamespace(obj resource.Object, namespace string) error {
+	if !r.Namespaced() {
+		if obj.GetNamespace() != "" {
+			obj.SetNamespace("")
+		}
+		return nil
+	}
+	switch obj.GetNamespace() {
+	case namespace:
+	case "":
+		obj.SetNamespace(namespace)
+	default:
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	return nil
+}
+
+// checkName refuses an object whose name differs from that of the URL.
+func checkName(obj resource.Object, name string) error {
+	if own := obj.GetName(); own != "" && own != name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", own, name))
+	}
+	obj.SetName(name)
+	return nil
+}
+
+// stamp fills in what the server alone sets on a new object.
+func stamp(obj resource.Object, now time.Time) {
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetCreationTimestamp(metav1.NewTime(now.Truncate(time.Second)))
+	obj.SetUID(uuid.NewUUID())
+	obj.SetSelfLink("")
+}
+
+// dropStatus empties the status of a new object where only the status subresource may set it.
+func (l *layout) dropStatus(obj resource.Object) {
+	if l.unstructured {
+		if u, ok := obj.(*unstructured.Unstructured); ok && l.statusView {
+			delete(u.Object, "status")
+		}
+		return
+	}
+	if l.status >= 0 {
+		reflect.ValueOf(obj).Elem().Field(l.status).SetZero()
+	}
+}
+
+// keepStatus takes the status from old. Status is shared with old afterwards, so nobody may change it in place.
+func (l *layout) keepStatus(obj, old resource.Object) {
+	if l.unstructured {
+		l.keepUnstructuredStatus(obj, old)
+		return
+	}
+	if l.status >= 0 {
+		reflect.ValueOf(obj).Elem().Field(l.status).Set(reflect.ValueOf(old).Elem().Field(l.status))
+	}
+}
+
+func (l *layout) keepUnstructuredStatus(obj, old resource.Object) {
+	to, ok := obj.(*unstructured.Unstructured)
+	from, fromOK := old.(*unstructured.Unstructured)
+	if !ok || !fromOK || !l.statusView {
+		return
+	}
+	if status, has := from.Object["status"]; has {
+		to.Object["status"] = status
+	} else {
+		delete(to.Object, "status")
+	}
+}
+
+// contentChanged says whether anything but metadata and status differs.
+func (l *layout) contentChanged(obj, old resource.Object) bool {
+	if l.unstructured {
+		return !apiequality.Semantic.DeepEqual(content(obj), content(old))
+	}
+	a, b := reflect.ValueOf(obj).Elem(), reflect.ValueOf(old).Elem()
+	for _, i := range l.content {
+		if !apiequality.Semantic.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			return true
+		}
+	}
+	return false
+}
+
+func content(obj resource.Object) map[string]any {
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return nil
+	}
+	kept := make(map[string]any, len(u.Object))
+	for key, value := range u.Object {
+		if key != "metadata" && key != "status" && key != "kind" && key != "apiVersion" {
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
+// carry sets on an updated object what an update cannot change.
+func carry(obj, old resource.Object, now time.Time) {
+	if obj.GetUID() == "" {
+		obj.SetUID(old.GetUID())
+	}
+	if created := old.GetCreationTimestamp(); created.IsZero() {
+		obj.SetCreationTimestamp(metav1.NewTime(now.Truncate(time.Second)))
+	} else {
+		obj.SetCreationTimestamp(created)
+	}
+	if old.GetDeletionTimestamp() != nil {
+		obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	}
+	if old.GetDeletionGracePeriodSeconds() != nil && obj.GetDeletionGracePeriodSeconds() == nil {
+		obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	}
+	obj.SetSelfLink("")
+}
+
+var metadataPath = field.NewPath("metadata")
+
+// validateMeta checks the metadata of a new object.
+func (r *Resource) validateMeta(obj resource.Object) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaAccessor(obj, r.Namespaced(), r.ValidateName, metadataPath)
+	return append(errs, metavalidation.ValidateManagedFields(obj.GetManagedFields(), metadataPath.Child("managedFields"))...)
+}
+
+// validateMetaUpdate checks the metadata of an updated object.
+func (r *Resource) validateMetaUpdate(obj, old resource.Object) field.ErrorList {
+	return apivalidation.ValidateObjectMetaAccessorUpdate(obj, old, metadataPath)
+}
+
+// dedupOwners takes repeated owner references out; the answer says whether there were any.
+func dedupOwners(obj resource.Object) bool {
+	owners := obj.GetOwnerReferences()
+	if len(owners) < 2 {
+		return false
+	}
+	kept := make([]metav1.OwnerReference, 0, len(owners))
+next:
+	for _, owner := range owners {
+		for i := range kept {
+			if apiequality.Semantic.DeepEqual(kept[i], owner) {
+				continue next
+			}
+		}
+		kept = append(kept, owner)
+	}
+	if len(kept) == len(owners) {
+		return false
+	}
+	obj.SetOwnerReferences(kept)
+	return true
+}

@@ -1,0 +1,137 @@
+// Package rest gives every kind the same verbs: create, get, list, watch, update, patch, apply and delete, once for all.
+// A Resource is a Definition bound to a Store.
+package rest
+
+import (
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+
+	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/journal"
+	"github.com/septet-io/septet/resource"
+)
+
+// Env is what all Resources of one server share.
+type Env struct {
+	// Admission stands between valid requests and storage. Never nil.
+	Admission *admission.Chain
+	// Journal notes each write; may be nil.
+	Journal *journal.Ring
+	// Fields tracks who set which field. Never nil.
+	Fields *Fields
+	// Draining is closed when the server shuts down: watches end, so that their clients go elsewhere.
+	Draining <-chan struct{}
+	// MinWatch is the least time after which a watch without a timeout of its own ends; the most is double. 30 minutes if zero.
+	MinWatch time.Duration
+}
+
+// Resource is a Kind bound to a Store: it has the verbs. Read only once it serves.
+type Resource struct {
+	*resource.Kind
+	Env *Env
+	// Open returns the Store of the kind's objects (of StoredAs, where that is set). It starts the store on first use.
+	Open func() store.Store
+	// Connect has the behaviour of the subresources that the Kind names as Connectors, by subresource name. The
+	// empty name is the resource itself: create of kinds that are never stored (reviews).
+	Connect map[string]Handler
+	Hooks   Hooks
+	// Types is the merge schema of a custom resource; nil for built-in kinds.
+	Types managedfields.TypeConverter
+
+	forms    [formats]store.Encoding
+	layout   layout
+	managers sync.Map // of *managedfields.FieldManager by subresource
+}
+
+// New binds a kind. open is called at most once a request, so it should be cheap after the first time.
+func New(kind *resource.Kind, env *Env, open func() store.Store) *Resource {
+	r := &Resource{Kind: kind, Env: env, Open: open, Connect: map[string]Handler{}}
+	r.layout = layoutOf(kind)
+	r.forms = r.encodings()
+	return r
+}
+
+// stored is the kind that lies in storage.
+func (r *Resource) stored() *resource.Kind {
+	if r.StoredAs != nil {
+		return r.StoredAs
+	}
+	return r.Kind
+}
+
+// listKind is the kind of a collection of these objects.
+func (r *Resource) listKind() schema.GroupVersionKind {
+	gvk := r.GroupVersionKind
+	gvk.Kind += "List"
+	return gvk
+}
+
+// groupKind names the kind in Invalid errors.
+func (r *Resource) groupKind() schema.GroupKind { return r.GroupVersionKind.GroupKind() }
+
+// outward converts a stored object to the served version. The result must not be changed.
+func (r *Resource) outward(obj resource.Object) (resource.Object, error) {
+	if r.StoredAs == nil {
+		return obj, nil
+	}
+	converted, err := r.From([]resource.Object{obj})
+	if err != nil {
+		return nil, err
+	}
+	converted[0].GetObjectKind().SetGroupVersionKind(r.GroupVersionKind)
+	return converted[0], nil
+}
+
+// inward converts an object of the served version to the stored one.
+func (r *Resource) inward(obj resource.Object) (resource.Object, error) {
+	if r.StoredAs == nil {
+		return obj, nil
+	}
+	converted, err := r.To([]resource.Object{obj})
+	if err != nil {
+		return nil, err
+	}
+	return converted[0], nil
+}
+
+// layout is where the parts of a kind's Go struct are, found once.
+type layout struct {
+	unstructured bool
+	// statusView says that only the status subresource sets the status.
+	statusView bool
+	// status is the index of the Status field, -1 if there is none or no status view.
+	status int
+	// content are the indexes of all fields that count for the generation: not metadata, not status.
+	content []int
+	// names are their JSON names.
+	names []string
+}
+
+func layoutOf(kind *resource.Kind) layout {
+	l := layout{status: -1, statusView: kind.View("status") != nil}
+	t := reflect.TypeOf(kind.New()).Elem()
+	if _, isMap := kind.New().(interface{ UnstructuredContent() map[string]any }); isMap {
+		l.unstructured, l.names = true, []string{"spec"}
+		return l
+	}
+	for i := range t.NumField() {
+		switch t.Field(i).Name {
+		case "TypeMeta", "ObjectMeta":
+		case "Status":
+			if l.statusView {
+				l.status = i
+			}
+		default:
+			l.content = append(l.content, i)
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			l.names = append(l.names, name)
+		}
+	}
+	return l
+}

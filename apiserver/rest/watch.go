@@ -1,0 +1,192 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/websocket"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/store"
+)
+
+// watch serves a stream of changes. One goroutine, the request's own, carries a watcher; while it is idle it holds no buffers.
+func (r *Resource) watch(w http.ResponseWriter, req *http.Request, s *request.State) error {
+	options, query, err := r.listOptions(req, s)
+	if err != nil {
+		return err
+	}
+	accept, err := request.Negotiate(req, r.offer())
+	if err != nil {
+		return err
+	}
+	frames, err := r.newFramer(req, accept)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), r.watchTime(options))
+	defer cancel()
+	query.Limit, query.Continue = 0, ""
+	watcher, err := r.Open().Watch(ctx, store.WatchQuery{
+		Query: query, SendInitialEvents: options.SendInitialEvents, Bookmarks: options.AllowWatchBookmarks,
+	})
+	if err != nil {
+		return err
+	}
+	defer watcher.Stop()
+	if websocket.IsWebSocketUpgrade(req) {
+		return r.watchSocket(ctx, w, req, watcher, frames)
+	}
+	return r.watchStream(ctx, w, watcher, frames)
+}
+
+// watchTime is how long a watch may last: what the client wishes, else somewhere between MinWatch and twice that, so that
+// the watches that began together do not end together.
+func (r *Resource) watchTime(options *metav1.ListOptions) time.Duration {
+	if wish := timeout(options); wish > 0 {
+		return wish
+	}
+	least := r.Env.MinWatch
+	if least <= 0 {
+		least = 30 * time.Minute
+	}
+	return least + rand.N(least)
+}
+
+// watchStream writes frames as one chunked body.
+func (r *Resource) watchStream(ctx context.Context, w http.ResponseWriter, watcher store.Watcher, frames *framer) error {
+	flush := http.NewResponseController(w)
+	w.Header().Set("Content-Type", frames.contentType())
+	w.Header().Set("Cache-Control", "no-cache, private")
+	request.From(ctx).WriteWarnings(w.Header())
+	w.WriteHeader(http.StatusOK)
+	if err := flush.Flush(); err != nil {
+		return wentAway(err)
+	}
+	return r.pump(ctx, watcher, frames, func(bytes []byte, last bool) error {
+		if _, err := w.Write(bytes); err != nil {
+			return err
+		}
+		if last {
+			return flush.Flush()
+		}
+		return nil
+	})
+}
+
+// pump hands frames of all events to send until the watch ends. last marks the end of what is at hand: time to flush.
+func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *framer, send func(bytes []byte, last bool) error) error {
+	for {
+		select {
+		case batch, open := <-watcher.Events():
+			if !open {
+				return nil
+			}
+			if err := r.sendBatches(batch, watcher, frames, send); err != nil {
+				return wentAway(err)
+			}
+		case <-ctx.Done():
+			return nil
+		case <-r.Env.Draining:
+			return nil
+		}
+	}
+}
+
+// sendBatches writes a batch and those that came meanwhile, then flushes once.
+func (r *Resource) sendBatches(batch []store.Event, watcher store.Watcher, frames *framer, send func([]byte, bool) error) error {
+	buffer := getBuffer()
+	defer putBuffer(buffer)
+	for {
+		for i := range batch {
+			var err error
+			if *buffer, err = frames.append(*buffer, &batch[i]); err != nil {
+				klog.ErrorS(err, "Cannot encode a watch event", "resource", r.Kind.Resource)
+				return err
+			}
+			if len(*buffer) >= outputSize {
+				if err := send(*buffer, false); err != nil {
+					return err
+				}
+				*buffer = (*buffer)[:0]
+			}
+		}
+		select {
+		case more, open := <-watcher.Events():
+			if open {
+				batch = more
+				continue
+			}
+		default:
+		}
+		return send(*buffer, true)
+	}
+}
+
+// upgrader takes browsers' watches over; the server authenticates every request, so origins do not matter.
+var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, WriteBufferSize: 4 << 10, ReadBufferSize: 1 << 10}
+
+// watchSocket writes each frame as one message: text for JSON, binary for protobuf.
+func (r *Resource) watchSocket(ctx context.Context, w http.ResponseWriter, req *http.Request, watcher store.Watcher, frames *framer) error {
+	conn, err := upgrader.Upgrade(w, req, nil)
+	if err != nil {
+		return wentAway(err) // Upgrade has answered
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // notices that the client goes away; ends when conn is closed
+		defer cancel()
+		for {
+			if _, _, err := conn.NextReader(); err != nil {
+				return
+			}
+		}
+	}()
+	kind := websocket.TextMessage
+	if frames.accept.Format != request.JSON {
+		kind = websocket.BinaryMessage
+	}
+	frames.message = true
+	for {
+		select {
+		case batch, open := <-watcher.Events():
+			if !open {
+				return nil
+			}
+			for i := range batch {
+				bytes, err := frames.append(nil, &batch[i])
+				if err != nil {
+					return wentAway(err)
+				}
+				if err := conn.WriteMessage(kind, bytes); err != nil {
+					return wentAway(err)
+				}
+			}
+		case <-ctx.Done():
+			return nil
+		case <-r.Env.Draining:
+			return nil
+		}
+	}
+}
+
+// errorStatus is what an ERROR event carries.
+func errorStatus(err error) *metav1.Status {
+	var known apierrors.APIStatus
+	if !errors.As(err, &known) {
+		err = apierrors.NewInternalError(err)
+	}
+	status := request.StatusOf(err)
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	return status
+}
+
+func marshalStatus(err error) ([]byte, error) { return json.Marshal(errorStatus(err)) }
