@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/septet-io/septet/journal"
+	"github.com/septet-io/septet/resource"
+)
+
+// Create adds an object with one transaction and no read.
+func (c *Cache) Create(ctx context.Context, key Key, obj resource.Object, ttl time.Duration) (*Item, error) {
+	began := time.Now()
+	item, err := c.create(ctx, key, obj, ttl)
+	if err != nil {
+		return nil, asStatus(c.kind.GroupResource(), "create", err)
+	}
+	c.note("create", began, item, 0)
+	return item, nil
+}
+
+func (c *Cache) create(ctx context.Context, key Key, obj resource.Object, ttl time.Duration) (*Item, error) {
+	item, value, err := c.encode(ctx, key, obj)
+	if err != nil {
+		return nil, err
+	}
+	revision, ok, err := c.put(ctx, key, value, 0, ttl)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, apierrors.NewAlreadyExists(c.kind.GroupResource(), key.Name)
+	}
+	return c.settle(item, revision), nil
+}
+
+// encode makes the item and what is stored of it.
+func (c *Cache) encode(ctx context.Context, key Key, obj resource.Object) (*Item, []byte, error) {
+	c.setKind.set(obj)
+	obj.SetResourceVersion("")
+	obj.SetSelfLink("")
+	data, err := c.codec.Encode(obj)
+	if err != nil {
+		return nil, nil, apierrors.NewInternalError(err)
+	}
+	item := &Item{Key: key, Object: obj, sum: sum(data)}
+	if c.transformer != nil {
+		if data, err = c.transformer.ToStorage(ctx, c.path(key), data); err != nil {
+			return nil, nil, apierrors.NewInternalError(err)
+		}
+	}
+	return item, data, nil
+}
+
+// put writes if the key is at a revision (0: does not exist). If it is not, ok is false, and revision is one at which that was seen.
+func (c *Cache) put(ctx context.Context, key Key, value []byte, at int64, ttl time.Duration) (revision int64, ok bool, err error) {
+	path := c.path(key)
+	var options []clientv3.OpOption
+	if ttl > 0 {
+		lease, err := c.backend.leases.get(ctx, ttl)
+		if err != nil {
+			return 0, false, err
+		}
+		options = append(options, clientv3.WithLease(lease))
+	}
+	return c.commit(ctx, path, at, clientv3.OpPut(path, string(value), options...))
+}
+
+func (c *Cache) commit(ctx context.Context, path string, at int64, op clientv3.Op) (revision int64, ok bool, err error) {
+	response, err := c.backend.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(path), "=", at)).Then(op).Commit()
+	if err != nil {
+		return 0, false, err
+	}
+	return response.Header.Revision, response.Succeeded, nil
+}
+
+// settle gives an item its revision after its transaction. The item in the cache is the same one wherever possible.
+func (c *Cache) settle(item *Item, revision int64) *Item {
+	item.Revision = revision
+	item.Object.SetResourceVersion(formatRevision(revision))
+	if !c.written.offer(item) {
+		if s := c.snapshot.Load(); s != nil {
+			if cached := s.all.get(item.Key); cached != nil && cached.Revision == revision {
+				return cached
+			}
+		}
+	}
+	return item
+}
+
+// note adds a record of a write to the journal.
+func (c *Cache) note(step string, began time.Time, item *Item, saw int64) {
+	ring := c.backend.options.Journal
+	if ring == nil {
+		return
+	}
+	now := time.Now()
+	record := journal.Record{
+		Time: now, Component: "etcd", Step: step, Kind: c.kind.GroupVersionKind.Kind,
+		Namespace: item.Key.Namespace, Name: item.Key.Name, UID: item.Object.GetUID(),
+		Made: item.Object.GetResourceVersion(), Duration: now.Sub(began),
+	}
+	if saw > 0 {
+		record.Saw = formatRevision(saw)
+	}
+	ring.Note(record)
+}

@@ -1,0 +1,310 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/klog/v2"
+)
+
+// feed is the one watch on etcd, and the only source of order: a single goroutine hands each change to the cache of its
+// kind, then moves revision on. Who has seen revision R here has every kind's changes up to R in its cache.
+type feed struct {
+	backend *Backend
+	// revision up to which everything has been applied; 0 before the start.
+	revision atomic.Int64
+	// caches by storage key ("pods", "services/specs"); copied on change.
+	caches atomic.Pointer[map[string]*Cache]
+
+	mu      sync.Mutex
+	started chan struct{} // closed when running; nil before the first use
+	err     error         // why the start failed
+	waiters map[*waiter]struct{}
+	// nearest is the lowest revision that a waiter wants, so that the goroutine need not look at all of them.
+	nearest atomic.Int64
+	stop    context.CancelFunc // of the current etcd watch
+	lost    atomic.Bool
+}
+
+type waiter struct {
+	revision int64
+	reached  chan struct{}
+}
+
+const noRevision = int64(1) << 62
+
+func newFeed(b *Backend) *feed {
+	f := &feed{backend: b, waiters: map[*waiter]struct{}{}}
+	f.caches.Store(&map[string]*Cache{})
+	f.nearest.Store(noRevision)
+	return f
+}
+
+// register adds a cache: from now on changes of its kind are handed to it.
+func (f *feed) register(c *Cache) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.replace(c.storageKey, c)
+}
+
+func (f *feed) unregister(c *Cache) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if (*f.caches.Load())[c.storageKey] == c {
+		f.replace(c.storageKey, nil)
+	}
+}
+
+func (f *feed) replace(storageKey string, c *Cache) {
+	caches := make(map[string]*Cache, len(*f.caches.Load())+1)
+	for key, cache := range *f.caches.Load() {
+		caches[key] = cache
+	}
+	if c == nil {
+		delete(caches, storageKey)
+	} else {
+		caches[storageKey] = c
+	}
+	f.caches.Store(&caches)
+}
+
+// start begins to watch at the current revision, once; a failed start is tried again by the next caller.
+func (f *feed) start(ctx context.Context) error {
+	f.mu.Lock()
+	started := f.started
+	if started == nil {
+		started = make(chan struct{})
+		f.started = started
+		f.backend.wg.Go(func() { f.begin(started) })
+	}
+	f.mu.Unlock()
+	select {
+	case <-started:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f *feed) begin(started chan struct{}) {
+	ctx, cancel := context.WithTimeout(f.backend.ctx, revisionTimeout)
+	revision, err := f.backend.revision(ctx)
+	cancel()
+	f.mu.Lock()
+	f.err = err
+	if err != nil {
+		f.started = nil
+	}
+	f.mu.Unlock()
+	if err == nil {
+		f.revision.Store(revision)
+	}
+	close(started)
+	if err == nil {
+		f.run()
+	}
+}
+
+// run watches until the Backend stops, again and again if etcd ends the watch.
+func (f *feed) run() {
+	const pause = 100 * time.Millisecond
+	for f.backend.ctx.Err() == nil {
+		err := f.watch()
+		if f.backend.ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, rpctypes.ErrCompacted) || f.lost.Swap(false) {
+			klog.ErrorS(err, "Missed a part of etcd's history; caches are filled anew")
+			f.startOver()
+			continue
+		}
+		klog.V(2).InfoS("Watch on etcd ended, resuming", "revision", f.revision.Load(), "err", err)
+		select {
+		case <-time.After(pause):
+		case <-f.backend.ctx.Done():
+		}
+	}
+}
+
+// historyLost is called when a linearizable read shows etcd older than what was seen of it before, as after a restore
+// from a backup: nothing in the caches can be trusted then.
+func (f *feed) historyLost() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stop != nil && !f.lost.Swap(true) {
+		f.stop()
+	}
+}
+
+func (f *feed) watch() error {
+	ctx, cancel := context.WithCancel(f.backend.ctx)
+	defer cancel()
+	from := f.revision.Load() + 1
+	options := []clientv3.OpOption{clientv3.WithRev(from), clientv3.WithProgressNotify()}
+	key := f.backend.prefix
+	if f.backend.options.Dedicated {
+		key = "\x00"
+		options = append(options, clientv3.WithFromKey())
+	} else {
+		options = append(options, clientv3.WithPrefix())
+	}
+	f.mu.Lock()
+	f.stop = cancel
+	f.mu.Unlock()
+	// A member that is cut off from its cluster would leave us with an old picture: end the watch instead.
+	responses := f.backend.client.Watch(clientv3.WithRequireLeader(ctx), key, options...)
+	for response := range responses {
+		if err := response.Err(); err != nil {
+			return err
+		}
+		f.handle(&response)
+	}
+	return ctx.Err()
+}
+
+// handle applies one response: changes in order, whole revisions, then tells those who wait.
+func (f *feed) handle(response *clientv3.WatchResponse) {
+	events := response.Events
+	if len(events) == 0 {
+		// Only a progress notification says that all up to its revision has been sent.
+		if response.IsProgressNotify() && !response.Created {
+			f.advance(response.Header.Revision)
+		}
+		return
+	}
+	f.dispatch(events)
+	f.advance(events[len(events)-1].Kv.ModRevision)
+}
+
+// dispatch hands runs of events of one kind to its cache.
+func (f *feed) dispatch(events []*clientv3.Event) {
+	for len(events) > 0 {
+		cache := f.cacheOf(events[0].Kv.Key)
+		n := 1
+		for n < len(events) && f.cacheOf(events[n].Kv.Key) == cache {
+			n++
+		}
+		if cache != nil {
+			cache.receive(events[:n])
+		}
+		events = events[n:]
+	}
+}
+
+// cacheOf finds the cache whose storage key begins the path below the prefix: of one to three segments.
+func (f *feed) cacheOf(path []byte) *Cache {
+	rest, ok := strings.CutPrefix(string(path), f.backend.prefix)
+	if !ok {
+		return nil
+	}
+	caches := *f.caches.Load()
+	for end, c := range rest {
+		if c != '/' {
+			continue
+		}
+		if cache := caches[rest[:end]]; cache != nil {
+			return cache
+		}
+	}
+	return nil
+}
+
+// advance publishes the revision and wakes its waiters.
+func (f *feed) advance(revision int64) {
+	if revision <= f.revision.Load() {
+		return
+	}
+	f.revision.Store(revision)
+	if revision < f.nearest.Load() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	nearest := noRevision
+	for w := range f.waiters {
+		if w.revision <= revision {
+			close(w.reached)
+			delete(f.waiters, w)
+		} else {
+			nearest = min(nearest, w.revision)
+		}
+	}
+	f.nearest.Store(nearest)
+}
+
+// How long to wait for a revision to come by itself before asking etcd whether it was somebody else's key.
+const (
+	firstProgress = 10 * time.Millisecond
+	nextProgress  = 100 * time.Millisecond
+)
+
+// wait returns when everything up to a revision has been applied.
+func (f *feed) wait(ctx context.Context, revision int64) error {
+	if f.revision.Load() >= revision {
+		return nil
+	}
+	w := &waiter{revision: revision, reached: make(chan struct{})}
+	f.mu.Lock()
+	f.waiters[w] = struct{}{}
+	f.nearest.Store(min(f.nearest.Load(), revision))
+	f.mu.Unlock()
+	// The revision may have been reached between the look and the registration.
+	if f.revision.Load() >= revision {
+		f.forget(w)
+		return nil
+	}
+	timer := time.NewTimer(firstProgress)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.reached:
+			return nil
+		case <-ctx.Done():
+			f.forget(w)
+			return ctx.Err()
+		case <-f.backend.ctx.Done():
+			f.forget(w)
+			return errStopped
+		case <-timer.C:
+			f.requestProgress()
+			timer.Reset(nextProgress)
+		}
+	}
+}
+
+func (f *feed) forget(w *waiter) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.waiters, w)
+}
+
+func (f *feed) requestProgress() {
+	// The context selects the stream: that of watch, which requires a leader.
+	err := f.backend.client.RequestProgress(clientv3.WithRequireLeader(f.backend.ctx))
+	if err != nil && f.backend.ctx.Err() == nil {
+		klog.V(2).InfoS("Asking etcd for the progress of its watch failed", "err", err)
+	}
+}
+
+// startOver makes all caches fill themselves anew from the current revision.
+func (f *feed) startOver() {
+	ctx, cancel := context.WithTimeout(f.backend.ctx, revisionTimeout)
+	defer cancel()
+	revision, err := f.backend.revision(ctx)
+	if err != nil {
+		klog.V(2).InfoS("Reading etcd's revision failed", "err", err)
+		return
+	}
+	for _, cache := range *f.caches.Load() {
+		cache.reset(errRestarted)
+	}
+	f.revision.Store(revision)
+}

@@ -1,0 +1,46 @@
+package store_test
+
+import (
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/apiserver/store/storetest"
+	"github.com/septet-io/septet/etcd"
+)
+
+// startEtcd runs a member within the test's process.
+func startEtcd(t testing.TB, config etcd.Config) *etcd.Server {
+	t.Helper()
+	config.DataDir, config.UnsafeNoFsync = t.TempDir(), true
+	server, err := etcd.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return server
+}
+
+// embedded makes stores as `septet server` has them.
+func embedded(t testing.TB) *store.Backend {
+	t.Helper()
+	server := startEtcd(t, etcd.Config{})
+	return connect(t, store.BackendOptions{Client: server.Client(), Revision: server.Revision, Dedicated: true})
+}
+
+func connect(t testing.TB, options store.BackendOptions) *store.Backend {
+	t.Helper()
+	backend := store.Connect(options)
+	t.Cleanup(backend.Stop)
+	return backend
+}
+
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) (storetest.Maker, *clientv3.Client) {
+		server := startEtcd(t, etcd.Config{})
+		backend := connect(t, store.BackendOptions{Client: server.Client(), Revision: server.Revision, Dedicated: true})
+		return storetest.On(t, backend), server.Client()
+	})
+}
