@@ -28,7 +28,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := o.finish(); err != nil {
 		return daemon.UsageError("%v", err)
 	}
-	listener, err := o.serve.listen()
+	listener, err := o.serve.Listen()
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (o *options) run(ctx context.Context) error {
 	served := make(chan error, 1)
 	if listener != nil {
 		go func() {
-			served <- o.serve.run(ctx, listener, set, &daemon.Health{}, registry)
+			served <- o.serve.Serve(ctx, listener, set, daemon.Mux(&daemon.Health{}, registry))
 			cancel() // a port that cannot be served is a reason to end, and to be restarted
 		}()
 	} else {

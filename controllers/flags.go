@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+
+	"github.com/septet-io/septet/daemon"
 )
 
 // options is the command line of the kube-controller-manager, before anything is read or connected.
@@ -26,7 +28,7 @@ type options struct {
 	unhealthyThreshold              float32
 	evictionRate, secondaryEviction float32
 	dynamicProvisioning             *bool
-	serve                           serving
+	serve                           daemon.SecurePort
 	ignored                         ignored
 }
 
@@ -71,7 +73,8 @@ func (o *options) add(flags *pflag.FlagSet) {
 	o.addIdentity(flags)
 	o.addNodes(flags)
 	o.addRest(flags)
-	o.serve.add(flags)
+	o.serve.Component, o.serve.Port = component, 10257
+	o.serve.AddFlags(flags)
 	o.addIgnored(flags)
 }
 

@@ -1,4 +1,4 @@
-package controllers
+package daemon
 
 import (
 	"context"
@@ -10,22 +10,24 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 	certutil "k8s.io/client-go/util/cert"
-
-	"github.com/septet-io/septet/client"
-	"github.com/septet-io/septet/daemon"
 )
 
-// serving is the secure port of the component: health to everybody, metrics to those whom the API server lets.
-type serving struct {
+// SecurePort is the port of a component that is no server otherwise: health to everybody, metrics and the journal to those
+// whom the API server lets. It has upstream's flags.
+type SecurePort struct {
+	// Component names it to the API server.
+	Component string
+	// Port is the default of --secure-port.
+	Port int
+
 	bindAddress                     string
-	port                            int
 	certFile, keyFile, clientCAFile string
 	authenticationKubeconfig        string
 	authorizationKubeconfig         string
@@ -35,9 +37,10 @@ type serving struct {
 	unusedFlag                      bool
 }
 
-func (s *serving) add(flags *pflag.FlagSet) {
+// AddFlags adds upstream's flags of a secure port.
+func (s *SecurePort) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.bindAddress, "bind-address", "0.0.0.0", "address to serve health and metrics on")
-	flags.IntVar(&s.port, "secure-port", 10257, "port to serve health and metrics on; 0 serves nothing")
+	flags.IntVar(&s.Port, "secure-port", s.Port, "port to serve health and metrics on; 0 serves nothing")
 	flags.StringVar(&s.certFile, "tls-cert-file", "", "certificate (PEM) to serve with; one is made in memory if there is none")
 	flags.StringVar(&s.keyFile, "tls-private-key-file", "", "private key (PEM) of that certificate")
 	flags.StringVar(&s.clientCAFile, "client-ca-file", "", "CA bundle that client certificates are verified with")
@@ -58,12 +61,12 @@ func (s *serving) add(flags *pflag.FlagSet) {
 	}
 }
 
-// listen opens the port, so that a busy one ends the process before anything else is done; nil if nothing is served.
-func (s *serving) listen() (net.Listener, error) {
-	if s.port == 0 {
+// Listen opens the port, so that a busy one ends the process before anything else is done; nil if nothing is served.
+func (s *SecurePort) Listen() (net.Listener, error) {
+	if s.Port == 0 {
 		return nil, nil
 	}
-	address := net.JoinHostPort(s.bindAddress, strconv.Itoa(s.port))
+	address := net.JoinHostPort(s.bindAddress, strconv.Itoa(s.Port))
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve on %s: %w", address, err)
@@ -71,31 +74,40 @@ func (s *serving) listen() (net.Listener, error) {
 	return listener, nil
 }
 
-// run serves on the listener until ctx ends.
-func (s *serving) run(ctx context.Context, listener net.Listener, api *client.Set, health *daemon.Health, metrics prometheus.Gatherer) error {
+// Serve serves handler on the listener until ctx ends.
+func (s *SecurePort) Serve(ctx context.Context, listener net.Listener, api kubernetes.Interface, handler http.Handler) error {
 	config, err := s.tls()
 	if err != nil {
 		return err
 	}
-	review, access := kubernetes.Interface(api), kubernetes.Interface(api)
+	review, access := api, api
 	if s.authenticationKubeconfig != "" {
-		if review, err = client.FromKubeconfig(s.authenticationKubeconfig, "", daemon.UserAgent(component)); err != nil {
+		if review, err = s.clientFrom(s.authenticationKubeconfig); err != nil {
 			return err
 		}
 	}
 	if s.authorizationKubeconfig != "" {
-		if access, err = client.FromKubeconfig(s.authorizationKubeconfig, "", daemon.UserAgent(component)); err != nil {
+		if access, err = s.clientFrom(s.authorizationKubeconfig); err != nil {
 			return err
 		}
 	}
-	guard := &guard{next: daemon.Mux(health, metrics), tokens: review, access: access, open: s.alwaysAllow}
-	return daemon.Serve(ctx, listener, config, guard)
+	guard := &guard{next: handler, tokens: review, access: access, open: s.alwaysAllow}
+	return Serve(ctx, listener, config, guard)
 }
 
-func (s *serving) tls() (*tls.Config, error) {
+func (s *SecurePort) clientFrom(kubeconfig string) (kubernetes.Interface, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %q: %w", kubeconfig, err)
+	}
+	config.UserAgent = UserAgent(s.Component)
+	return kubernetes.NewForConfig(config)
+}
+
+func (s *SecurePort) tls() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.certFile != "" {
-		pair := &daemon.Certificate{CertFile: s.certFile, KeyFile: s.keyFile}
+		pair := &Certificate{CertFile: s.certFile, KeyFile: s.keyFile}
 		if _, err := pair.Get(); err != nil {
 			return nil, err
 		}
@@ -114,7 +126,7 @@ func (s *serving) tls() (*tls.Config, error) {
 	if s.clientCAFile == "" {
 		return config, nil
 	}
-	authorities := &daemon.Authorities{File: s.clientCAFile}
+	authorities := &Authorities{File: s.clientCAFile}
 	if _, err := authorities.Pool(); err != nil {
 		return nil, err
 	}
