@@ -59,7 +59,8 @@ func (d Device) Set(addresses []netip.Addr) error {
 }
 
 func (d Device) create() (netlink.Link, error) {
-	link := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: string(d)}}
+	// A bridge without ports: unlike dummy devices, bridges are in every kernel that can run Pods.
+	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: string(d)}}
 	if err := netlink.LinkAdd(link); err != nil {
 		return nil, err
 	}
