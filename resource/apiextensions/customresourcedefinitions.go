@@ -1,6 +1,8 @@
 package apiextensions
 
 import (
+	"slices"
+
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/septet-io/septet/resource"
@@ -13,6 +15,23 @@ func CustomResourceDefinitions() *resource.Kind {
 		Short: []string{"crd", "crds"}, Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		StorageKey: "apiextensions.k8s.io/customresourcedefinitions",
 		Generation: true, RequireVersion: true,
-		Views: []resource.View[*apiextensionsv1.CustomResourceDefinition]{{Name: "status"}},
+		Default:       apiextensionsv1.SetObjectDefaults_CustomResourceDefinition,
+		PrepareCreate: func(_ *resource.Request, crd *apiextensionsv1.CustomResourceDefinition) { noteStoredVersion(crd) },
+		PrepareUpdate: func(_ *resource.Request, crd, _ *apiextensionsv1.CustomResourceDefinition) { noteStoredVersion(crd) },
+		Views:         []resource.View[*apiextensionsv1.CustomResourceDefinition]{{Name: "status"}},
+		Columns: []resource.Column[*apiextensionsv1.CustomResourceDefinition]{
+			resource.Name[*apiextensionsv1.CustomResourceDefinition](), resource.CreatedAt[*apiextensionsv1.CustomResourceDefinition](),
+		},
 	})
+}
+
+// noteStoredVersion remembers every version in which objects may lie in etcd: one can leave only when it is said
+// that no object is left in it.
+func noteStoredVersion(crd *apiextensionsv1.CustomResourceDefinition) {
+	for _, v := range crd.Spec.Versions {
+		if v.Storage && !slices.Contains(crd.Status.StoredVersions, v.Name) {
+			// The list may be shared with the object before the update.
+			crd.Status.StoredVersions = append(slices.Clip(crd.Status.StoredVersions), v.Name)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 func ControllerRevisions() *resource.Kind {
 	return resource.Define(resource.Definition[*appsv1.ControllerRevision]{
 		Group: "apps", Version: "v1", Kind: "ControllerRevision", Plural: "controllerrevisions",
-		Scope: resource.Namespaced,
+		Scope:   resource.Namespaced,
+		Columns: controllerRevisionColumns(),
 	})
 }

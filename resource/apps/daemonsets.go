@@ -12,7 +12,8 @@ func DaemonSets() *resource.Kind {
 		Group: "apps", Version: "v1", Kind: "DaemonSet", Plural: "daemonsets",
 		Short: []string{"ds"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
-		Views:      []resource.View[*appsv1.DaemonSet]{{Name: "status"}},
+		Views:      []resource.View[*appsv1.DaemonSet]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *appsv1.DaemonSet) { obj.Spec = old.Spec }}},
 		Default:    defaultDaemonSet,
+		Columns:    daemonSetColumns(),
 	})
 }

@@ -2,6 +2,7 @@ package apps
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	"maps"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -12,8 +13,15 @@ func Deployments() *resource.Kind {
 		Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments",
 		Short: []string{"deploy"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
-		Views:      []resource.View[*appsv1.Deployment]{{Name: "status"}},
+		Views:      []resource.View[*appsv1.Deployment]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *appsv1.Deployment) { obj.Spec, obj.Labels = old.Spec, old.Labels }}},
 		Scale:      scaleDeployments(),
 		Default:    defaultDeployment,
+		Columns:    deploymentColumns(),
+		PrepareUpdate: func(_ *resource.Request, d, old *appsv1.Deployment) {
+			// The controller copies annotations to replica sets: it has something to observe when they change.
+			if !maps.Equal(d.Annotations, old.Annotations) {
+				d.Generation = old.Generation + 1
+			}
+		},
 	})
 }

@@ -73,6 +73,8 @@ func upgrade(old *autoscalingv1.HorizontalPodAutoscaler) *autoscalingv2.Horizont
 	if len(hpa.Annotations) == 0 {
 		hpa.Annotations = nil
 	}
+	// What v1 leaves out is filled in as for a v2 object: the CPU target above all.
+	defaultAutoscaler(hpa)
 	return hpa
 }
 

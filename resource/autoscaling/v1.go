@@ -2,6 +2,7 @@ package autoscaling
 
 import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -11,7 +12,15 @@ func HorizontalPodAutoscalersV1(stored *resource.Kind) *resource.Kind {
 	return resource.Define(resource.Definition[*autoscalingv1.HorizontalPodAutoscaler]{
 		Group: "autoscaling", Version: "v1", Kind: "HorizontalPodAutoscaler", Plural: "horizontalpodautoscalers",
 		Short: []string{"hpa"}, Categories: []string{"all"}, Scope: resource.Namespaced,
-		Views:    []resource.View[*autoscalingv1.HorizontalPodAutoscaler]{{Name: "status"}},
+		Default: func(h *autoscalingv1.HorizontalPodAutoscaler) {
+			if h.Spec.MinReplicas == nil {
+				h.Spec.MinReplicas = ptr.To[int32](1)
+			}
+		},
+		Views: []resource.View[*autoscalingv1.HorizontalPodAutoscaler]{{
+			Name: "status", Prepare: func(_ *resource.Request, obj, old *autoscalingv1.HorizontalPodAutoscaler) { obj.Spec = old.Spec },
+		}},
+		Columns:  columns(upgrade),
 		StoredAs: stored, To: toV2, From: fromV2,
 	})
 }

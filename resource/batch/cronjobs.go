@@ -12,7 +12,8 @@ func CronJobs() *resource.Kind {
 		Group: "batch", Version: "v1", Kind: "CronJob", Plural: "cronjobs",
 		Short: []string{"cj"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
-		Views:      []resource.View[*batchv1.CronJob]{{Name: "status"}},
+		Views:      []resource.View[*batchv1.CronJob]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *batchv1.CronJob) { obj.Spec = old.Spec }}},
 		Default:    defaultCronJob,
+		Columns:    cronJobColumns(),
 	})
 }

@@ -15,11 +15,12 @@ func Jobs() *resource.Kind {
 		Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation:  true,
 		Propagation: metav1.DeletePropagationOrphan,
-		Views:       []resource.View[*batchv1.Job]{{Name: "status"}},
+		Views:       []resource.View[*batchv1.Job]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *batchv1.Job) { obj.Spec = old.Spec }}},
 		Default:     defaultJob, PrepareCreate: prepareJob,
 		Fields: []resource.Field[*batchv1.Job]{
 			{Name: "status.successful", Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
 		},
+		Columns: jobColumns(),
 	})
 }
 

@@ -2,6 +2,7 @@ package coordination
 
 import (
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -12,5 +13,11 @@ func Leases() *resource.Kind {
 		Group: "coordination.k8s.io", Version: "v1", Kind: "Lease", Plural: "leases",
 		Scope:          resource.Namespaced,
 		CreateOnUpdate: true, RequireVersion: true,
+		Columns: []resource.Column[*coordinationv1.Lease]{
+			resource.Name[*coordinationv1.Lease](),
+			resource.Text("Holder", coordinationv1.LeaseSpec{}.SwaggerDoc()["holderIdentity"],
+				func(l *coordinationv1.Lease) string { return ptr.Deref(l.Spec.HolderIdentity, "") }),
+			resource.Age[*coordinationv1.Lease](),
+		},
 	})
 }

@@ -11,6 +11,7 @@ func ComponentStatuses() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.ComponentStatus]{
 		Version: "v1", Kind: "ComponentStatus", Plural: "componentstatuses",
 		Short: []string{"cs"}, Scope: resource.Cluster,
-		Verbs: []string{"get", "list"},
+		Verbs:   []string{"get", "list"},
+		Columns: componentStatusColumns(),
 	})
 }

@@ -11,5 +11,10 @@ func ConfigMaps() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.ConfigMap]{
 		Version: "v1", Kind: "ConfigMap", Plural: "configmaps",
 		Short: []string{"cm"}, Scope: resource.Namespaced,
+		Columns: []resource.Column[*corev1.ConfigMap]{
+			resource.Name[*corev1.ConfigMap](),
+			resource.Number("Data", corev1.ConfigMap{}.SwaggerDoc()["data"], func(c *corev1.ConfigMap) int64 { return int64(len(c.Data) + len(c.BinaryData)) }),
+			resource.Age[*corev1.ConfigMap](),
+		},
 	})
 }

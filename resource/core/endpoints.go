@@ -14,5 +14,6 @@ func Endpoints() *resource.Kind {
 		StorageKey:     "services/endpoints",
 		CreateOnUpdate: true,
 		Default:        defaultEndpoints,
+		Columns:        endpointsColumns(),
 	})
 }

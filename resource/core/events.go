@@ -20,6 +20,7 @@ var Events = sync.OnceValue(func() *resource.Kind {
 		CreateOnUpdate: true,
 		TTL:            func(*corev1.Event) time.Duration { return EventTTL },
 		ValidateName:   func(string, bool) []string { return nil },
+		Columns:        EventColumns(func(e *corev1.Event) *corev1.Event { return e }),
 		Fields:         eventFields(),
 	})
 })

@@ -13,5 +13,6 @@ func LimitRanges() *resource.Kind {
 		Short: []string{"limits"}, Scope: resource.Namespaced,
 		CreateOnUpdate: true,
 		Default:        defaultLimitRange,
+		Columns:        []resource.Column[*corev1.LimitRange]{resource.Name[*corev1.LimitRange](), resource.CreatedAt[*corev1.LimitRange]()},
 	})
 }

@@ -20,6 +20,11 @@ func Namespaces() *resource.Kind {
 		Fields: []resource.Field[*corev1.Namespace]{
 			{Name: "status.phase", Value: func(n *corev1.Namespace) string { return string(n.Status.Phase) }},
 		},
+		Columns: []resource.Column[*corev1.Namespace]{
+			resource.Name[*corev1.Namespace](),
+			resource.Text("Status", "The status of the namespace", func(n *corev1.Namespace) string { return string(n.Status.Phase) }),
+			resource.Age[*corev1.Namespace](),
+		},
 	})
 }
 

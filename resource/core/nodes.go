@@ -22,5 +22,6 @@ func Nodes() *resource.Kind {
 		Fields: []resource.Field[*corev1.Node]{
 			{Name: "spec.unschedulable", Value: func(n *corev1.Node) string { return strconv.FormatBool(n.Spec.Unschedulable) }},
 		},
+		Columns: nodeColumns(),
 	})
 }

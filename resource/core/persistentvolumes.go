@@ -11,7 +11,9 @@ func PersistentVolumes() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.PersistentVolume]{
 		Version: "v1", Kind: "PersistentVolume", Plural: "persistentvolumes",
 		Short: []string{"pv"}, Scope: resource.Cluster,
-		Views:   []resource.View[*corev1.PersistentVolume]{{Name: "status"}},
-		Default: defaultPersistentVolume,
+		Views:         []resource.View[*corev1.PersistentVolume]{{Name: "status", Prepare: preparePersistentVolumeStatus}},
+		Default:       defaultPersistentVolume,
+		Columns:       persistentVolumeColumns(),
+		PrepareCreate: preparePersistentVolume,
 	})
 }

@@ -35,6 +35,7 @@ func Pods() *resource.Kind {
 			{Name: "portforward", Kind: coreKind("PodPortForwardOptions"), Verbs: []string{"create", "get"}},
 			{Name: "proxy", Kind: coreKind("PodProxyOptions"), Verbs: proxyVerbs},
 		},
+		Columns: podColumns(), RowConditions: podRowConditions,
 		Fields: podFields(),
 	})
 }

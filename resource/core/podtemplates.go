@@ -10,7 +10,8 @@ import (
 func PodTemplates() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.PodTemplate]{
 		Version: "v1", Kind: "PodTemplate", Plural: "podtemplates",
-		Scope:   resource.Namespaced,
+		Scope: resource.Namespaced, Generation: true,
 		Default: defaultPodTemplate,
+		Columns: podTemplateColumns(),
 	})
 }

@@ -11,7 +11,8 @@ func ResourceQuotas() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.ResourceQuota]{
 		Version: "v1", Kind: "ResourceQuota", Plural: "resourcequotas",
 		Short: []string{"quota"}, Scope: resource.Namespaced,
-		Views:   []resource.View[*corev1.ResourceQuota]{{Name: "status"}},
+		Views:   []resource.View[*corev1.ResourceQuota]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.ResourceQuota) { obj.Spec = old.Spec }}},
 		Default: defaultResourceQuota,
+		Columns: resourceQuotaColumns(),
 	})
 }

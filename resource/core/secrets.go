@@ -15,5 +15,11 @@ func Secrets() *resource.Kind {
 		Fields: []resource.Field[*corev1.Secret]{
 			{Name: "type", Value: func(s *corev1.Secret) string { return string(s.Type) }},
 		},
+		Columns: []resource.Column[*corev1.Secret]{
+			resource.Name[*corev1.Secret](),
+			resource.Text("Type", corev1.Secret{}.SwaggerDoc()["type"], func(s *corev1.Secret) string { return string(s.Type) }),
+			resource.Number("Data", corev1.Secret{}.SwaggerDoc()["data"], func(s *corev1.Secret) int64 { return int64(len(s.Data)) }),
+			resource.Age[*corev1.Secret](),
+		},
 	})
 }

@@ -15,5 +15,12 @@ func ServiceAccounts() *resource.Kind {
 		Connectors: []resource.Connector{
 			{Name: "token", Kind: schema.GroupVersionKind{Group: "authentication.k8s.io", Version: "v1", Kind: "TokenRequest"}, Verbs: []string{"create"}},
 		},
+		Columns: []resource.Column[*corev1.ServiceAccount]{
+			resource.Name[*corev1.ServiceAccount](),
+			resource.Number("Secrets", corev1.ServiceAccount{}.SwaggerDoc()["secrets"], func(s *corev1.ServiceAccount) int64 { return int64(len(s.Secrets)) }),
+			resource.Age[*corev1.ServiceAccount](),
+		},
+		PrepareCreate: func(_ *resource.Request, a *corev1.ServiceAccount) { bareSecrets(a) },
+		PrepareUpdate: func(_ *resource.Request, a, _ *corev1.ServiceAccount) { bareSecrets(a) },
 	})
 }

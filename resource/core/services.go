@@ -24,5 +24,7 @@ func Services() *resource.Kind {
 			{Name: "spec.clusterIP", Value: func(s *corev1.Service) string { return s.Spec.ClusterIP }},
 			{Name: "spec.type", Value: func(s *corev1.Service) string { return string(s.Spec.Type) }},
 		},
+		Columns:       serviceColumns(),
+		PrepareCreate: prepareService, PrepareUpdate: prepareServiceUpdate,
 	})
 }

@@ -18,22 +18,26 @@ func toCore(objs []resource.Object) ([]resource.Object, error) {
 		if !ok {
 			return nil, fmt.Errorf("events.k8s.io/v1 Event expected, not %T", obj)
 		}
-		core := &corev1.Event{
-			ObjectMeta:     e.ObjectMeta,
-			InvolvedObject: e.Regarding,
-			Reason:         e.Reason, Message: e.Note, Type: e.Type,
-			Source:         e.DeprecatedSource,
-			FirstTimestamp: e.DeprecatedFirstTimestamp, LastTimestamp: e.DeprecatedLastTimestamp, Count: e.DeprecatedCount,
-			EventTime: e.EventTime, Action: e.Action, Related: e.Related,
-			ReportingController: e.ReportingController, ReportingInstance: e.ReportingInstance,
-		}
-		core.APIVersion, core.Kind = "v1", "Event"
-		if e.Series != nil {
-			core.Series = &corev1.EventSeries{Count: e.Series.Count, LastObservedTime: e.Series.LastObservedTime}
-		}
-		out[i] = core
+		out[i] = inner(e)
 	}
 	return out, nil
+}
+
+func inner(e *eventsv1.Event) *corev1.Event {
+	core := &corev1.Event{
+		ObjectMeta:     e.ObjectMeta,
+		InvolvedObject: e.Regarding,
+		Reason:         e.Reason, Message: e.Note, Type: e.Type,
+		Source:         e.DeprecatedSource,
+		FirstTimestamp: e.DeprecatedFirstTimestamp, LastTimestamp: e.DeprecatedLastTimestamp, Count: e.DeprecatedCount,
+		EventTime: e.EventTime, Action: e.Action, Related: e.Related,
+		ReportingController: e.ReportingController, ReportingInstance: e.ReportingInstance,
+	}
+	core.APIVersion, core.Kind = "v1", "Event"
+	if e.Series != nil {
+		core.Series = &corev1.EventSeries{Count: e.Series.Count, LastObservedTime: e.Series.LastObservedTime}
+	}
+	return core
 }
 
 func fromCore(objs []resource.Object) ([]resource.Object, error) {

@@ -23,7 +23,8 @@ func Events() *resource.Kind {
 		CreateOnUpdate: true,
 		TTL:            func(*eventsv1.Event) time.Duration { return core.EventTTL },
 		StoredAs:       core.Events(), To: toCore, From: fromCore,
-		Fields: eventFields(),
+		Columns: core.EventColumns(inner),
+		Fields:  eventFields(),
 	})
 }
 

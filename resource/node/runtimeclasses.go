@@ -12,5 +12,10 @@ func RuntimeClasses() *resource.Kind {
 		Group: "node.k8s.io", Version: "v1", Kind: "RuntimeClass", Plural: "runtimeclasses",
 		Scope:          resource.Cluster,
 		RequireVersion: true,
+		Columns: []resource.Column[*nodev1.RuntimeClass]{
+			resource.Name[*nodev1.RuntimeClass](),
+			resource.Text("Handler", nodev1.RuntimeClass{}.SwaggerDoc()["handler"], func(c *nodev1.RuntimeClass) string { return c.Handler }),
+			resource.Age[*nodev1.RuntimeClass](),
+		},
 	})
 }

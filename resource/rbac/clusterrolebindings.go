@@ -13,6 +13,10 @@ func ClusterRoleBindings() *resource.Kind {
 		Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRoleBinding", Plural: "clusterrolebindings",
 		Scope:          resource.Cluster,
 		CreateOnUpdate: true,
+		Default:        func(b *rbacv1.ClusterRoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
 		ValidateName:   path.ValidatePathSegmentName,
+		Columns: bindingColumns(func(b *rbacv1.ClusterRoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
+			return b.RoleRef, b.Subjects
+		}),
 	})
 }

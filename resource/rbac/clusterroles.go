@@ -14,5 +14,6 @@ func ClusterRoles() *resource.Kind {
 		Scope:          resource.Cluster,
 		CreateOnUpdate: true,
 		ValidateName:   path.ValidatePathSegmentName,
+		Columns:        []resource.Column[*rbacv1.ClusterRole]{resource.Name[*rbacv1.ClusterRole](), resource.CreatedAt[*rbacv1.ClusterRole]()},
 	})
 }

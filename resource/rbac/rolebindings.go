@@ -13,6 +13,10 @@ func RoleBindings() *resource.Kind {
 		Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "RoleBinding", Plural: "rolebindings",
 		Scope:          resource.Namespaced,
 		CreateOnUpdate: true,
+		Default:        func(b *rbacv1.RoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
 		ValidateName:   path.ValidatePathSegmentName,
+		Columns: bindingColumns(func(b *rbacv1.RoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
+			return b.RoleRef, b.Subjects
+		}),
 	})
 }

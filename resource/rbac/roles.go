@@ -14,5 +14,6 @@ func Roles() *resource.Kind {
 		Scope:          resource.Namespaced,
 		CreateOnUpdate: true,
 		ValidateName:   path.ValidatePathSegmentName,
+		Columns:        []resource.Column[*rbacv1.Role]{resource.Name[*rbacv1.Role](), resource.CreatedAt[*rbacv1.Role]()},
 	})
 }

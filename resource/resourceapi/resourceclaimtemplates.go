@@ -10,6 +10,7 @@ import (
 func ResourceClaimTemplates() *resource.Kind {
 	return resource.Define(resource.Definition[*resourcev1.ResourceClaimTemplate]{
 		Group: "resource.k8s.io", Version: "v1", Kind: "ResourceClaimTemplate", Plural: "resourceclaimtemplates",
-		Scope: resource.Namespaced,
+		Scope:   resource.Namespaced,
+		Default: func(t *resourcev1.ResourceClaimTemplate) { defaultClaim(&t.Spec.Spec) },
 	})
 }

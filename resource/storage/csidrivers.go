@@ -1,7 +1,10 @@
 package storage
 
 import (
+	"strings"
+
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -12,5 +15,59 @@ func CSIDrivers() *resource.Kind {
 		Group: "storage.k8s.io", Version: "v1", Kind: "CSIDriver", Plural: "csidrivers",
 		Scope:      resource.Cluster,
 		Generation: true, RequireVersion: true,
+		Default: defaultCSIDriver,
+		Columns: csiDriverColumns(),
 	})
+}
+
+func defaultCSIDriver(driver *storagev1.CSIDriver) {
+	spec := &driver.Spec
+	setIfNil(&spec.AttachRequired, true)
+	setIfNil(&spec.PodInfoOnMount, false)
+	setIfNil(&spec.StorageCapacity, false)
+	setIfNil(&spec.FSGroupPolicy, storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy)
+	if len(spec.VolumeLifecycleModes) == 0 {
+		spec.VolumeLifecycleModes = append(spec.VolumeLifecycleModes, storagev1.VolumeLifecyclePersistent)
+	}
+	setIfNil(&spec.RequiresRepublish, false)
+	setIfNil(&spec.SELinuxMount, false)
+}
+
+func csiDriverColumns() []resource.Column[*storagev1.CSIDriver] {
+	doc := storagev1.CSIDriverSpec{}.SwaggerDoc()
+	truth := func(name, field string, of func(*storagev1.CSIDriverSpec) *bool) resource.Column[*storagev1.CSIDriver] {
+		return resource.Truth(name, doc[field], func(d *storagev1.CSIDriver) bool { return ptr.Deref(of(&d.Spec), false) })
+	}
+	return []resource.Column[*storagev1.CSIDriver]{
+		resource.Name[*storagev1.CSIDriver](),
+		resource.Truth("AttachRequired", doc["attachRequired"], func(d *storagev1.CSIDriver) bool { return ptr.Deref(d.Spec.AttachRequired, true) }),
+		truth("PodInfoOnMount", "podInfoOnMount", func(s *storagev1.CSIDriverSpec) *bool { return s.PodInfoOnMount }),
+		truth("StorageCapacity", "storageCapacity", func(s *storagev1.CSIDriverSpec) *bool { return s.StorageCapacity }),
+		resource.Text("TokenRequests", doc["tokenRequests"], tokenAudiences),
+		truth("RequiresRepublish", "requiresRepublish", func(s *storagev1.CSIDriverSpec) *bool { return s.RequiresRepublish }),
+		resource.Text("Modes", doc["volumeLifecycleModes"], lifecycleModes),
+		resource.Age[*storagev1.CSIDriver](),
+	}
+}
+
+func tokenAudiences(driver *storagev1.CSIDriver) string {
+	if driver.Spec.TokenRequests == nil {
+		return "<unset>"
+	}
+	audiences := make([]string, len(driver.Spec.TokenRequests))
+	for i, token := range driver.Spec.TokenRequests {
+		audiences[i] = token.Audience
+	}
+	return strings.Join(audiences, ",")
+}
+
+func lifecycleModes(driver *storagev1.CSIDriver) string {
+	modes := make([]string, len(driver.Spec.VolumeLifecycleModes))
+	for i, mode := range driver.Spec.VolumeLifecycleModes {
+		modes[i] = string(mode)
+	}
+	if len(modes) == 0 {
+		return "<none>"
+	}
+	return strings.Join(modes, ",")
 }

@@ -12,5 +12,11 @@ func CSINodes() *resource.Kind {
 		Group: "storage.k8s.io", Version: "v1", Kind: "CSINode", Plural: "csinodes",
 		Scope:          resource.Cluster,
 		RequireVersion: true,
+		Columns: []resource.Column[*storagev1.CSINode]{
+			resource.Name[*storagev1.CSINode](),
+			resource.Number("Drivers", "Drivers indicates the number of CSI drivers registered on the node",
+				func(n *storagev1.CSINode) int64 { return int64(len(n.Spec.Drivers)) }),
+			resource.Age[*storagev1.CSINode](),
+		},
 	})
 }
