@@ -51,6 +51,8 @@ type Cache struct {
 
 	written written
 	pages   pages
+	// rewinding is held by who reads etcd's history into the log.
+	rewinding chan struct{}
 }
 
 // snapshot is the state of a kind at one revision. It never changes.
@@ -69,6 +71,7 @@ func newCache(o Options) *Cache {
 		storageKey: o.Kind.StorageKey,
 		prefix:     o.Backend.prefix + o.Kind.StorageKey + "/",
 		fields:     newFieldTable(o.Kind),
+		rewinding:  make(chan struct{}, 1),
 	}
 	for _, name := range o.Index {
 		c.index = append(c.index, resource.KindField{Name: name, Value: c.fields.value(name)})

@@ -149,9 +149,3 @@ func (w *watcher) sendSnapshot(c *Cache, s *snapshot, revision int64) bool {
 	}
 	return sent
 }
-
-// fromHistory ends a watch that begins before the log.
-func (w *watcher) fromHistory(c *Cache, after int64) {
-	w.send(failure(newExpired("too old resource version: " + formatRevision(after) + " (" + formatRevision(c.log.floor) + ")")))
-	w.close()
-}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +22,7 @@ type feed struct {
 	// revision up to which everything has been applied; 0 before the start.
 	revision atomic.Int64
 	// caches by storage key ("pods", "services/specs"); copied on change.
-	caches atomic.Pointer[map[string]*Cache]
+	caches atomic.Pointer[map[string][]*Cache]
 
 	mu      sync.Mutex
 	started chan struct{} // closed when running; nil before the first use
@@ -41,35 +43,35 @@ const noRevision = int64(1) << 62
 
 func newFeed(b *Backend) *feed {
 	f := &feed{backend: b, waiters: map[*waiter]struct{}{}}
-	f.caches.Store(&map[string]*Cache{})
+	f.caches.Store(&map[string][]*Cache{})
 	f.nearest.Store(noRevision)
 	return f
 }
 
-// register adds a cache: from now on changes of its kind are handed to it.
+// register adds a cache: from now on changes of its kind are handed to it. A kind may have several caches for a
+// while, when a custom resource's definition changes.
 func (f *feed) register(c *Cache) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.replace(c.storageKey, c)
+	same := (*f.caches.Load())[c.storageKey]
+	if !slices.Contains(same, c) {
+		f.replace(c.storageKey, append(slices.Clone(same), c))
+	}
 }
 
 func (f *feed) unregister(c *Cache) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if (*f.caches.Load())[c.storageKey] == c {
-		f.replace(c.storageKey, nil)
-	}
+	same := slices.Clone((*f.caches.Load())[c.storageKey])
+	f.replace(c.storageKey, slices.DeleteFunc(same, func(other *Cache) bool { return other == c }))
 }
 
-func (f *feed) replace(storageKey string, c *Cache) {
-	caches := make(map[string]*Cache, len(*f.caches.Load())+1)
-	for key, cache := range *f.caches.Load() {
-		caches[key] = cache
-	}
-	if c == nil {
+func (f *feed) replace(storageKey string, same []*Cache) {
+	caches := maps.Clone(*f.caches.Load())
+	if len(same) == 0 {
 		delete(caches, storageKey)
 	} else {
-		caches[storageKey] = c
+		caches[storageKey] = same
 	}
 	f.caches.Store(&caches)
 }
@@ -147,8 +149,8 @@ func (f *feed) historyLost() {
 func (f *feed) watch() error {
 	ctx, cancel := context.WithCancel(f.backend.ctx)
 	defer cancel()
-	from := f.revision.Load() + 1
-	options := []clientv3.OpOption{clientv3.WithRev(from), clientv3.WithProgressNotify()}
+	// The last revision once more, which handle drops: etcd tells no progress of a watch that begins in the future.
+	options := []clientv3.OpOption{clientv3.WithRev(f.revision.Load()), clientv3.WithProgressNotify()}
 	key := f.backend.prefix
 	if f.backend.options.Dedicated {
 		key = "\x00"
@@ -172,10 +174,13 @@ func (f *feed) watch() error {
 
 // handle applies one response: changes in order, whole revisions, then tells those who wait.
 func (f *feed) handle(response *clientv3.WatchResponse) {
-	events := response.Events
+	events, seen := response.Events, f.revision.Load()
+	for len(events) > 0 && events[0].Kv.ModRevision <= seen {
+		events = events[1:]
+	}
 	if len(events) == 0 {
 		// Only a progress notification says that all up to its revision has been sent.
-		if response.IsProgressNotify() && !response.Created {
+		if response.IsProgressNotify() {
 			f.advance(response.Header.Revision)
 		}
 		return
@@ -187,34 +192,34 @@ func (f *feed) handle(response *clientv3.WatchResponse) {
 // dispatch hands runs of events of one kind to its cache.
 func (f *feed) dispatch(events []*clientv3.Event) {
 	for len(events) > 0 {
-		cache := f.cacheOf(events[0].Kv.Key)
+		prefix, caches := f.cachesOf(events[0].Kv.Key)
 		n := 1
-		for n < len(events) && f.cacheOf(events[n].Kv.Key) == cache {
+		for n < len(events) && prefix != "" && strings.HasPrefix(string(events[n].Kv.Key), prefix) {
 			n++
 		}
-		if cache != nil {
+		for _, cache := range caches {
 			cache.receive(events[:n])
 		}
 		events = events[n:]
 	}
 }
 
-// cacheOf finds the cache whose storage key begins the path below the prefix: of one to three segments.
-func (f *feed) cacheOf(path []byte) *Cache {
+// cachesOf finds the caches whose storage key begins the path below the prefix.
+func (f *feed) cachesOf(path []byte) (prefix string, caches []*Cache) {
 	rest, ok := strings.CutPrefix(string(path), f.backend.prefix)
 	if !ok {
-		return nil
+		return "", nil
 	}
-	caches := *f.caches.Load()
+	table := *f.caches.Load()
 	for end, c := range rest {
 		if c != '/' {
 			continue
 		}
-		if cache := caches[rest[:end]]; cache != nil {
-			return cache
+		if caches := table[rest[:end]]; caches != nil {
+			return f.backend.prefix + rest[:end+1], caches
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // advance publishes the revision and wakes its waiters.
@@ -303,8 +308,10 @@ func (f *feed) startOver() {
 		klog.V(2).InfoS("Reading etcd's revision failed", "err", err)
 		return
 	}
-	for _, cache := range *f.caches.Load() {
-		cache.reset(errRestarted)
+	for _, caches := range *f.caches.Load() {
+		for _, cache := range caches {
+			cache.reset(errRestarted)
+		}
 	}
 	f.revision.Store(revision)
 }

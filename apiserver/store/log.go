@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -9,8 +10,9 @@ import (
 // fell behind, read it; the events in it are what watchers get, not copies.
 type changeLog struct {
 	chunks []*logChunk
-	// first is the number of the first change in chunks[0], end that of the next change.
-	first, end int64
+	// base is the number of the first place in chunks[0], first that of the first change in it (the places before may be
+	// empty), end that of the next change.
+	base, first, end int64
 	// floor: all changes after this revision are in the log.
 	floor int64
 }
@@ -71,7 +73,8 @@ func (l *changeLog) trim(now time.Time) {
 			break
 		}
 		l.floor = l.chunks[drop].events[logChunkSize-1].Item.Revision
-		l.first += logChunkSize
+		l.base += logChunkSize
+		l.first = l.base
 		drop++
 	}
 	if drop > 0 {
@@ -81,10 +84,50 @@ func (l *changeLog) trim(now time.Time) {
 
 // after is the number of the first change later than a revision, which must be at or above the floor.
 func (l *changeLog) after(revision int64) int64 {
-	total := int(l.end - l.first)
-	return l.first + int64(search(total, func(i int) bool {
+	skipped := int(l.first - l.base)
+	return l.first + int64(search(int(l.end-l.first), func(i int) bool {
+		i += skipped
 		return l.chunks[i/logChunkSize].events[i%logChunkSize].Item.Revision <= revision
 	}))
+}
+
+// prepend puts older changes before the first, so that the log reaches back to a revision.
+func (l *changeLog) prepend(changes []change, floor int64) {
+	l.floor = floor
+	if len(changes) == 0 {
+		return
+	}
+	// Places before the present first change are filled too, in a copy: slices of the chunk are being read.
+	var chunks []*logChunk
+	if skipped := int(l.first - l.base); skipped > 0 {
+		old := l.chunks[0]
+		chunk := &logChunk{n: old.n, begun: old.begun}
+		copy(chunk.events[skipped:], old.events[skipped:])
+		copy(chunk.olds[skipped:], old.olds[skipped:])
+		l.chunks[0] = chunk
+		n := min(skipped, len(changes))
+		chunk.fill(skipped-n, changes[len(changes)-n:])
+		changes = changes[:len(changes)-n]
+		l.first -= int64(n)
+	}
+	now := time.Now()
+	for end := len(changes); end > 0; {
+		n := min(logChunkSize, end)
+		chunk := &logChunk{n: logChunkSize, begun: now}
+		chunk.fill(logChunkSize-n, changes[end-n:end])
+		chunks = append(chunks, chunk)
+		end -= n
+		l.base -= logChunkSize
+		l.first = l.base + logChunkSize - int64(n)
+	}
+	slices.Reverse(chunks)
+	l.chunks = append(chunks, l.chunks...)
+}
+
+func (c *logChunk) fill(at int, changes []change) {
+	for i, ch := range changes {
+		c.events[at+i], c.olds[at+i] = ch.event, ch.old
+	}
 }
 
 // spanFrom returns the changes from a number on that are in the same chunk; empty at the end. ok is false if the log
@@ -96,7 +139,7 @@ func (l *changeLog) spanFrom(number int64) (s span, ok bool) {
 	if number >= l.end {
 		return span{}, true
 	}
-	offset := int(number - l.first)
+	offset := int(number - l.base)
 	chunk, i := l.chunks[offset/logChunkSize], offset%logChunkSize
 	return span{chunk.events[i:chunk.n:chunk.n], chunk.olds[i:chunk.n:chunk.n], chunk.left[i:chunk.n:chunk.n]}, true
 }

@@ -22,25 +22,10 @@ func startEtcd(t testing.TB, config etcd.Config) *etcd.Server {
 	return server
 }
 
-// embedded makes stores as `septet server` has them.
-func embedded(t testing.TB) *store.Backend {
-	t.Helper()
-	server := startEtcd(t, etcd.Config{})
-	return connect(t, store.BackendOptions{Client: server.Client(), Revision: server.Revision, Dedicated: true})
-}
-
-func connect(t testing.TB, options store.BackendOptions) *store.Backend {
-	t.Helper()
-	backend := store.Connect(options)
-	t.Cleanup(backend.Stop)
-	return backend
-}
-
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB) (storetest.Maker, *clientv3.Client) {
 		server := startEtcd(t, etcd.Config{})
-		backend := connect(t, store.BackendOptions{Client: server.Client(), Revision: server.Revision, Dedicated: true})
-		return storetest.On(t, backend), server.Client()
+		return storetest.On(store.BackendOptions{Client: server.Client(), Revision: server.Revision, Dedicated: true}), server.Client()
 	})
 }

@@ -44,9 +44,11 @@ type Maker func(t testing.TB, kind *resource.Kind) store.Store
 // Start makes an empty etcd, and a Maker on it.
 type Start func(t testing.TB) (Maker, *clientv3.Client)
 
-// On makes stores of a Backend, with the codec and the indexes that the API server gives a kind.
-func On(_ testing.TB, backend *store.Backend) Maker {
+// On makes each store with a Backend of its own.
+func On(options store.BackendOptions) Maker {
 	return func(t testing.TB, kind *resource.Kind) store.Store {
+		backend := store.Connect(options)
+		t.Cleanup(backend.Stop)
 		s := store.New(OptionsFor(kind, backend))
 		t.Cleanup(s.Stop)
 		return s

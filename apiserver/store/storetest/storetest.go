@@ -21,6 +21,19 @@ func Run(t *testing.T, start Start) {
 		run  func(t *testing.T, start Start)
 	}{
 		{"WriteAndRead", testWriteAndRead},
+		{"Update", testUpdate},
+		{"Counters", testCounters},
+		{"OldCaches", testOldCaches},
+		{"Delete", testDelete},
+		{"TTL", testTTL},
+		{"ScopesAndForms", testScopesAndForms},
+		{"ListSelections", testListSelections},
+		{"Pages", testPages},
+		{"Revisions", testRevisions},
+		{"WatchSelections", testWatchSelections},
+		{"WatchFrom", testWatchFrom},
+		{"SlowWatcher", testSlowWatcher},
+		{"WatchEnds", testWatchEnds},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
