@@ -1,11 +1,16 @@
 package controllers
 
 import (
+	"github.com/septet-io/septet/controllers/cronjob"
 	"github.com/septet-io/septet/controllers/deployment"
+	"github.com/septet-io/septet/controllers/garbagecollector"
+	"github.com/septet-io/septet/controllers/namespace"
+	"github.com/septet-io/septet/controllers/podgc"
 	"github.com/septet-io/septet/controllers/replicaset"
 	"github.com/septet-io/septet/controllers/replicationcontroller"
 	"github.com/septet-io/septet/controllers/rootca"
 	"github.com/septet-io/septet/controllers/serviceaccount"
+	"github.com/septet-io/septet/controllers/ttlafterfinished"
 	"github.com/septet-io/septet/reconcile"
 )
 
@@ -49,6 +54,41 @@ var all = []Entry{
 		Flag: "concurrent-rc-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return one(replicationcontroller.New(e.Set, e.Events("replication-controller"), e.Workers))
+		},
+	},
+	{
+		Name: "cronjob-controller", Alias: "cronjob", Account: "cronjob-controller",
+		Flag: "concurrent-cron-job-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(cronjob.New(e.Set, e.Events("cronjob-controller"), e.Workers, e.Config.Metrics))
+		},
+	},
+
+	// Cleaning up, from single objects to whole namespaces. The garbage collector comes last: it listens to the
+	// informers that all others have asked for by then, instead of watching the same objects once more.
+	{
+		Name: "ttl-after-finished-controller", Alias: "ttl-after-finished", Account: "ttl-after-finished-controller",
+		Flag: "concurrent-ttl-after-finished-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(ttlafterfinished.New(e.Set, e.Workers))
+		},
+	},
+	{
+		Name: "pod-garbage-collector-controller", Alias: "podgc", Account: "pod-garbage-collector",
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(podgc.New(e.Set, e.Config.terminatedPods()))
+		},
+	},
+	{
+		Name: "namespace-controller", Alias: "namespace", Account: "namespace-controller",
+		Flag: "concurrent-namespace-syncs", Workers: 10,
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(namespace.New(e.Set, e.Workers)) },
+	},
+	{
+		Name: "garbage-collector-controller", Alias: "garbagecollector", Account: "generic-garbage-collector",
+		Flag: "concurrent-gc-syncs", Workers: 20,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(garbagecollector.New(e.Set, e.Events("garbage-collector-controller"), e.Workers))
 		},
 	},
 }

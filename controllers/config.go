@@ -131,3 +131,11 @@ func (c *Config) rootCA() ([]byte, error) {
 	}
 	return bundle, nil
 }
+
+// terminatedPods returns how many ended Pods may exist; 0 for any number.
+func (c *Config) terminatedPods() int {
+	if c.TerminatedPodThreshold == 0 {
+		return 12500
+	}
+	return max(0, c.TerminatedPodThreshold)
+}

@@ -49,12 +49,15 @@ func New(set *client.Set, bundle []byte) (reconcile.Controller, error) {
 	}, nil
 }
 
-// changed returns the namespace whose bundle was changed or deleted.
+// changed returns the namespace whose bundle was made, changed or deleted.
 func changed(old, config *corev1.ConfigMap) []reconcile.Key {
-	if old == nil || old.Name != Name {
-		return nil // what is new has just been made here, or will be compared with the namespace's first turn
+	if config == nil {
+		config = old
 	}
-	return []reconcile.Key{{Name: old.Namespace}}
+	if config.Name != Name {
+		return nil
+	}
+	return []reconcile.Key{{Name: config.Namespace}}
 }
 
 func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
