@@ -159,3 +159,16 @@ func (s *Server) Stop() {
 		}
 	})
 }
+
+// Endpoints are the URLs that clients can reach the member at, with the ports that the system chose for those asked as 0.
+func (s *Server) Endpoints() []string {
+	scheme := "http://"
+	if s.config.ClientTLS.CertFile != "" {
+		scheme = "https://"
+	}
+	var endpoints []string
+	for _, listener := range s.etcd.Clients {
+		endpoints = append(endpoints, scheme+listener.Addr().String())
+	}
+	return endpoints
+}
