@@ -83,6 +83,8 @@ type Definition[T Object] struct {
 
 	// Generation: metadata.generation is 1 on create and grows whenever Spec (everything but metadata and status) changes.
 	Generation bool
+	// StatusOnCreate: the status that a new object brings is kept (Nodes: kubelets register with theirs).
+	StatusOnCreate bool
 	// CreateOnUpdate: a PUT to a name that does not exist creates it.
 	CreateOnUpdate bool
 	// RequireVersion: an update without metadata.resourceVersion is refused.
@@ -90,6 +92,8 @@ type Definition[T Object] struct {
 	// Grace returns for how long a deletion waits for the object's owner to let go, in seconds; 0 deletes
 	// at once. Called only when options carry or imply a grace period. Nil: always at once. (Pods)
 	Grace func(r *Request, obj T, options *metav1.DeleteOptions) int64
+	// WarnDelete returns what to send as Warning headers with a deletion.
+	WarnDelete func(r *Request, obj T, options *metav1.DeleteOptions) []string
 	// Propagation is the default deletion policy, where it is not Background.
 	Propagation metav1.DeletionPropagation
 

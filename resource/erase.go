@@ -58,6 +58,11 @@ func eraseWrites[T Object](k *Kind, d *Definition[T]) {
 			return d.Grace(r, obj.(T), options)
 		}
 	}
+	if d.WarnDelete != nil {
+		k.WarnDelete = func(r *Request, obj Object, options *metav1.DeleteOptions) []string {
+			return d.WarnDelete(r, obj.(T), options)
+		}
+	}
 	for _, view := range d.Views {
 		k.Views = append(k.Views, eraseView(view))
 	}

@@ -37,9 +37,11 @@ type Kind struct {
 	ValidateUpdate func(r *Request, obj, old Object) field.ErrorList
 	Warn           func(r *Request, obj, old Object) []string
 
-	Generation, CreateOnUpdate, RequireVersion bool
-	Grace                                      func(r *Request, obj Object, options *metav1.DeleteOptions) int64 // may be nil
-	Propagation                                metav1.DeletionPropagation
+	Generation, StatusOnCreate     bool
+	CreateOnUpdate, RequireVersion bool
+	Grace                          func(r *Request, obj Object, options *metav1.DeleteOptions) int64    // may be nil
+	WarnDelete                     func(r *Request, obj Object, options *metav1.DeleteOptions) []string // may be nil
+	Propagation                    metav1.DeletionPropagation
 
 	Views      []KindView
 	Scale      *KindScale // may be nil
@@ -92,7 +94,7 @@ func Define[T Object](d Definition[T]) *Kind {
 		Short:            d.Short, Categories: d.Categories, Scope: d.Scope,
 		Verbs:      d.Verbs,
 		StorageKey: orElse(d.StorageKey, d.Plural),
-		Generation: d.Generation, CreateOnUpdate: d.CreateOnUpdate, RequireVersion: d.RequireVersion,
+		Generation: d.Generation, StatusOnCreate: d.StatusOnCreate, CreateOnUpdate: d.CreateOnUpdate, RequireVersion: d.RequireVersion,
 		Propagation: metav1.DeletionPropagation(orElse(string(d.Propagation), string(metav1.DeletePropagationBackground))),
 		Connectors:  d.Connectors,
 		StoredAs:    d.StoredAs, To: d.To, From: d.From,

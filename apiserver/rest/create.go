@@ -175,7 +175,9 @@ func generateName(base string) string {
 // tryInsert prepares, validates and stores an object that has its name.
 func (w *write) tryInsert(ctx context.Context, obj resource.Object, a *admission.Attributes) (_ *store.Item, err error) {
 	r := w.r
-	r.layout.dropStatus(obj)
+	if !r.StatusOnCreate {
+		r.layout.dropStatus(obj)
+	}
 	if r.Generation {
 		obj.SetGeneration(1)
 	} else if obj.GetGeneration() != 0 && !r.layout.unstructured {
