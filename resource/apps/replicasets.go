@@ -1,8 +1,9 @@
 package apps
 
 import (
-	appsv1 "k8s.io/api/apps/v1"
 	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/septet-io/septet/resource"
 )

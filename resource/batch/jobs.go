@@ -1,9 +1,10 @@
 package batch
 
 import (
+	"strconv"
+
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )

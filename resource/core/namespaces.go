@@ -1,9 +1,10 @@
 package core
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"slices"
 
 	"github.com/septet-io/septet/resource"
 )

@@ -1,9 +1,10 @@
 package core
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )
@@ -12,7 +13,8 @@ import (
 func Nodes() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.Node]{
 		Version: "v1", Kind: "Node", Plural: "nodes",
-		Short: []string{"no"}, Scope: resource.Cluster,
+		Short: []string{"no"}, StatusOnCreate: true,
+		Scope:      resource.Cluster,
 		StorageKey: "minions",
 		Views:      []resource.View[*corev1.Node]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.Node) { obj.Spec = old.Spec }}},
 		Connectors: []resource.Connector{

@@ -1,9 +1,10 @@
 package core
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"strconv"
 
 	"github.com/septet-io/septet/resource"
 )
