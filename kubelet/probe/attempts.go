@@ -72,7 +72,7 @@ func health(ctx context.Context, action *v1.GRPCAction, ip string, timeout time.
 	defer cancel()
 	address := net.JoinHostPort(ip, strconv.Itoa(int(action.Port)))
 	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUserAgent(userAgent))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUserAgent(UserAgent))
 	if err != nil {
 		return Unknown, "", err
 	}
@@ -111,5 +111,6 @@ func Port(param intstr.IntOrString, c *v1.Container) (int, error) {
 	return port, nil
 }
 
-// unverified: a probe finds out whether a server answers, not who it is.
-var unverified = &tls.Config{InsecureSkipVerify: true}
+// Unverified is for probes and hooks: they find out whether a server answers, not
+// who it is.
+func Unverified() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

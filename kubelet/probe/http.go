@@ -14,8 +14,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// userAgent tells servers that a probe asks.
-const userAgent = "kube-probe/1.36"
+// UserAgent tells servers that a probe asks.
+const UserAgent = "kube-probe/1.36"
 
 // maxRedirects is how many redirects on the same host a probe follows.
 const maxRedirects = 10
@@ -25,7 +25,7 @@ type httpProbe struct{ transport *http.Transport }
 
 func newHTTPProbe() *httpProbe {
 	return &httpProbe{transport: &http.Transport{
-		TLSClientConfig:    unverified,
+		TLSClientConfig:    Unverified(),
 		DisableKeepAlives:  true,
 		DisableCompression: true,
 		Proxy:              nil, // a probe goes to the pod, never through a proxy
@@ -98,7 +98,7 @@ func NewRequest(ctx context.Context, action *v1.HTTPGetAction, c *v1.Container, 
 			request.Host = header.Value
 		}
 	}
-	setDefault(request.Header, "User-Agent", userAgent)
+	setDefault(request.Header, "User-Agent", UserAgent)
 	setDefault(request.Header, "Accept", "*/*")
 	return request, nil
 }

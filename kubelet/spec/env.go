@@ -39,6 +39,9 @@ func (e *Env) set(name, value string) {
 	e.values[name] = value
 }
 
+// Set adds a variable, or replaces it.
+func (e *Env) Set(name, value string) { e.set(name, value) }
+
 // Lookup returns the value of a variable, for expansion.
 func (e *Env) Lookup(name string) (string, bool) {
 	if v, ok := e.values[name]; ok {

@@ -29,7 +29,7 @@ func Mounts(c *v1.Container, volumes map[string]Volume, env *Env, idMaps *IDMaps
 		if !ok {
 			return nil, fmt.Errorf("cannot find volume %q to mount into container %q", m.Name, c.Name)
 		}
-		mount, err := oneMount(c, m, i, volume, env, subPath)
+		mount, err := oneMount(m, i, volume, env, subPath)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +44,7 @@ func Mounts(c *v1.Container, volumes map[string]Volume, env *Env, idMaps *IDMaps
 	return mounts, nil
 }
 
-func oneMount(c *v1.Container, m *v1.VolumeMount, index int, volume Volume, env *Env, subPath SubPath) (*runtimeapi.Mount, error) {
+func oneMount(m *v1.VolumeMount, index int, volume Volume, env *Env, subPath SubPath) (*runtimeapi.Mount, error) {
 	path, err := expandSubPath(m, env)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func oneMount(c *v1.Container, m *v1.VolumeMount, index int, volume Volume, env 
 	}
 	if path != "" {
 		if mount.HostPath, err = subPath(volume, m, index, path); err != nil {
-			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q", m.Name, c.Name)
+			return nil, err
 		}
 	}
 	return mount, nil
