@@ -39,3 +39,16 @@ type ResourceRule struct{ Verbs, APIGroups, Resources, ResourceNames []string }
 
 // PathRule is a set of verbs on URL paths that are not resources.
 type PathRule struct{ Verbs, Paths []string }
+
+// Auditor notes requests by policy. Begin is called when the user is known; what it returns (nil: nothing to do) when the answer
+// is out, with its status code, or zero after a panic. Long-running requests call started when their answer begins.
+type Auditor interface {
+	Begin(r *http.Request, s *State) (started func(code int), finished func(code int))
+}
+
+// Flow decides when a request may run (priority and fairness). It may block until it is the request's turn. The error is
+// TooManyRequests with Retry-After.
+type Flow interface {
+	// Enter returns what to call when the request is over, or for a watch when its initial events are out.
+	Enter(w http.ResponseWriter, r *http.Request, s *State) (leave func(), err error)
+}

@@ -36,7 +36,9 @@ type State struct {
 type stateKey struct{}
 
 // With returns ctx with the state of its request.
-func With(ctx context.Context, s *State) context.Context { return context.WithValue(ctx, stateKey{}, s) }
+func With(ctx context.Context, s *State) context.Context {
+	return context.WithValue(ctx, stateKey{}, s)
+}
 
 // From returns the state of the request that ctx belongs to. Never nil: outside a request it is empty.
 func From(ctx context.Context) *State {

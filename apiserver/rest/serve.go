@@ -103,6 +103,11 @@ func (r *Resource) routeSubresource(s *request.State) (verb, error) {
 	return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
 }
 
+// Has says whether the resource has a subresource of that name; every one has the empty one.
+func (r *Resource) Has(subresource string) bool {
+	return subresource == "" || r.Connect[subresource] != nil || r.View(subresource) != nil || subresource == "scale" && r.Scale != nil
+}
+
 // errNoResource is the answer to a path that nothing is served at.
 var errNoResource = apierrors.NewGenericServerResponse(http.StatusNotFound, "", schema.GroupResource{}, "", "the server could not find the requested resource", 0, false)
 

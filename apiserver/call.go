@@ -1,0 +1,89 @@
+package apiserver
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/septet-io/septet/apiserver/request"
+)
+
+// call is a request on its way through the chain.
+type call struct {
+	recorder recorder
+	r        *http.Request
+	state    request.State
+	// after runs when the request is over, backwards.
+	after []func()
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	// code is zero until the header is written.
+	code int
+	size int64
+	// started, when set, is told when the answer begins.
+	started func(code int)
+}
+
+// WriteHeader notes the status.
+func (r *recorder) WriteHeader(code int) {
+	if r.code == 0 {
+		r.begin(code)
+	}
+	r.ResponseWriter.WriteHeader(code)
+}
+
+func (r *recorder) begin(code int) {
+	r.code = code
+	if r.started != nil {
+		r.started(code)
+	}
+}
+
+// Write notes the size.
+func (r *recorder) Write(bytes []byte) (int, error) {
+	if r.code == 0 {
+		r.begin(http.StatusOK)
+	}
+	n, err := r.ResponseWriter.Write(bytes)
+	r.size += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// Flush hands on what is buffered, if that can be done.
+func (r *recorder) Flush() {
+	if flusher, ok := r.ResponseWriter.(http.Flusher); ok {
+		flusher.Flush()
+	}
+}
+
+// Hijack takes the connection over, for upgrades.
+func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	hijacker, ok := r.ResponseWriter.(http.Hijacker)
+	if !ok {
+		return nil, nil, fmt.Errorf("%T cannot be upgraded", r.ResponseWriter)
+	}
+	if r.code == 0 {
+		r.begin(http.StatusSwitchingProtocols)
+	}
+	return hijacker.Hijack()
+}
+
+// maxAuditID bounds the Audit-ID that a client may choose.
+const maxAuditID = 64
+
+// auditID is the client's own, or a new one.
+func auditID(r *http.Request) string {
+	if id := r.Header.Get("Audit-Id"); id != "" && len(id) <= maxAuditID {
+		return id
+	}
+	return string(uuid.NewUUID())
+}

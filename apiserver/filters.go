@@ -1,0 +1,91 @@
+package apiserver
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/septet-io/septet/apiserver/request"
+)
+
+func resourceOf(s *request.State) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: s.Group, Version: s.Version, Resource: s.Resource}
+}
+
+// audit lets the auditor note the request.
+func (s *Server) audit(c *call) (bool, error) {
+	if s.config.Audit == nil {
+		return false, nil
+	}
+	started, finished := s.config.Audit.Begin(c.r, &c.state)
+	c.recorder.started = started
+	if finished != nil {
+		c.after = append(c.after, func() { finished(c.recorder.code) })
+	}
+	return false, nil
+}
+
+// flow waits until it is the request's turn.
+func (s *Server) flow(c *call) (bool, error) {
+	if s.config.Flow == nil || exempt(&c.state) {
+		return false, nil
+	}
+	leave, err := s.config.Flow.Enter(&c.recorder, c.r, &c.state)
+	if leave != nil {
+		c.after = append(c.after, sync.OnceFunc(leave))
+	}
+	return false, err
+}
+
+// exempt are connections, which nothing can be said about in advance.
+func exempt(s *request.State) bool { return s.Verb != "watch" && longRunning(s) }
+
+// cors lets browsers of allowed origins read answers.
+func (s *Server) cors(c *call) (bool, error) {
+	if len(s.origins) == 0 {
+		return false, nil
+	}
+	origin := c.r.Header.Get("Origin")
+	if origin == "" || !matchesAny(s.origins, origin) {
+		return false, nil
+	}
+	header := c.recorder.Header()
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE, PATCH")
+	header.Set("Access-Control-Allow-Headers", "Content-Type, Content-Length, Accept-Encoding, X-CSRF-Token, Authorization, X-Requested-With, If-Modified-Since")
+	header.Set("Access-Control-Expose-Headers", "Date")
+	header.Set("Access-Control-Allow-Credentials", "true")
+	if c.r.Method == http.MethodOptions {
+		c.recorder.WriteHeader(http.StatusNoContent)
+		return true, nil
+	}
+	return false, nil
+}
+
+func matchesAny(patterns []*regexp.Regexp, text string) bool {
+	for _, p := range patterns {
+		if p.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// compileOrigins reads the patterns of allowed origins.
+func compileOrigins(patterns []string) ([]*regexp.Regexp, error) {
+	var compiled []*regexp.Regexp
+	for _, pattern := range patterns {
+		if strings.TrimSpace(pattern) == "" {
+			continue
+		}
+		p, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, err
+		}
+		compiled = append(compiled, p)
+	}
+	return compiled, nil
+}

@@ -1,0 +1,187 @@
+package apiserver
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/request"
+)
+
+// Metrics are those of the API server, under upstream's names. Packages below add theirs.
+var Metrics = prometheus.NewRegistry()
+
+var (
+	perRequest = []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"}
+	perAnswer  = []string{"verb", "group", "version", "resource", "subresource", "scope", "component"}
+
+	requestTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "apiserver_request_total",
+		Help: "Requests by verb, dry run, group, version, resource, scope, component and response code.",
+	}, append(perRequest[:len(perRequest):len(perRequest)], "code", "system_client"))
+	requestDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "apiserver_request_duration_seconds",
+		Help:    "Time to the end of the answer.",
+		Buckets: []float64{0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60},
+	}, perRequest)
+	responseSizes = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "apiserver_response_sizes", Help: "Bytes of the answer.",
+		Buckets: prometheus.ExponentialBuckets(1000, 10, 7),
+	}, perAnswer)
+	currentInflight = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "apiserver_current_inflight_requests", Help: "Requests under way, by kind: readOnly or mutating.",
+	}, []string{"request_kind"})
+	longrunningRequests = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "apiserver_longrunning_requests", Help: "Watches and connections under way.",
+	}, perAnswer)
+	admissionDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "apiserver_admission_controller_admission_duration_seconds", Help: "Time of one admission plug-in.",
+		Buckets: []float64{0.005, 0.025, 0.1, 0.5, 1, 2.5},
+	}, []string{"name", "operation", "rejected", "type"})
+	authentications = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "authentication_attempts", Help: "Attempts to authenticate, by result.",
+	}, []string{"result"})
+)
+
+func init() {
+	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
+		authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+func metricsHandler() http.Handler {
+	return promhttp.HandlerFor(Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// series is the label values of a request.
+type series struct {
+	verb, dry, group, version, resource, subresource, scope string
+	code                                                    int
+	system                                                  bool
+}
+
+// bound are the metrics of one series, looked up once.
+type bound struct {
+	total    prometheus.Counter
+	duration prometheus.Observer
+	size     prometheus.Observer
+}
+
+// measured has bound metrics by series. Its size is bounded by what is served, since other names are left out.
+var measured sync.Map
+
+// upperVerbs are the metric's verbs.
+var upperVerbs = map[string]string{
+	"get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE",
+	"deletecollection": "DELETECOLLECTION", "post": "POST", "put": "PUT", "proxy": "CONNECT",
+}
+
+// measure counts an answered request.
+func (s *Server) measure(c *call) {
+	key := s.series(&c.state)
+	key.code = c.recorder.code
+	if key.code == 0 {
+		key.code = http.StatusOK
+	}
+	if query := c.r.URL.RawQuery; query != "" && c.r.Method != http.MethodGet && c.r.URL.Query().Get("dryRun") == "All" {
+		key.dry = "All"
+	}
+	key.system = isSystem(&c.state)
+	if key.verb == "PATCH" && c.r.Header.Get("Content-Type") == "application/apply-patch+yaml" {
+		key.verb = "APPLY"
+	}
+	found, ok := measured.Load(key)
+	if !ok {
+		found, _ = measured.LoadOrStore(key, bind(&key))
+	}
+	b := found.(*bound)
+	b.total.Inc()
+	if key.verb != "WATCH" && key.verb != "CONNECT" {
+		b.duration.Observe(time.Since(c.state.Received).Seconds())
+		b.size.Observe(float64(c.recorder.size))
+	}
+}
+
+func (s *Server) series(state *request.State) series {
+	key := series{verb: upperVerbs[state.Verb]}
+	if key.verb == "" {
+		key.verb = "OTHER"
+	}
+	if !state.IsResource {
+		return key
+	}
+	key.scope = "cluster"
+	switch {
+	case state.Name != "":
+		key.scope = "resource"
+	case state.Namespace != "":
+		key.scope = "namespace"
+	}
+	if found := s.Resources.Get(resourceOf(state)); found != nil {
+		key.group, key.version, key.resource = state.Group, state.Version, state.Resource
+		if found.Has(state.Subresource) {
+			key.subresource = state.Subresource
+		}
+	}
+	return key
+}
+
+func isSystem(state *request.State) bool {
+	switch state.User.Name {
+	case "system:apiserver", "system:kube-scheduler", "system:kube-controller-manager":
+		return true
+	}
+	return false
+}
+
+func bind(key *series) *bound {
+	system := ""
+	if key.system {
+		system = "true"
+	}
+	labels := []string{key.verb, key.dry, key.group, key.version, key.resource, key.subresource, key.scope, "apiserver"}
+	answer := []string{key.verb, key.group, key.version, key.resource, key.subresource, key.scope, "apiserver"}
+	return &bound{
+		total:    requestTotal.WithLabelValues(append(labels[:len(labels):len(labels)], strconv.Itoa(key.code), system)...),
+		duration: requestDuration.WithLabelValues(labels...),
+		size:     responseSizes.WithLabelValues(answer...),
+	}
+}
+
+var (
+	readOnly = currentInflight.WithLabelValues("readOnly")
+	mutating = currentInflight.WithLabelValues("mutating")
+)
+
+// inFlight counts a request in (1) or out (-1).
+func (s *Server) inFlight(state *request.State, change float64) {
+	if longRunning(state) {
+		key := s.series(state)
+		longrunningRequests.WithLabelValues(key.verb, key.group, key.version, key.resource, key.subresource, key.scope, "apiserver").Add(change)
+		return
+	}
+	switch state.Verb {
+	case "get", "list", "watch", "head", "options":
+		readOnly.Add(change)
+	default:
+		mutating.Add(change)
+	}
+}
+
+func observeAdmission(plugin, phase string, a *admission.Attributes, took time.Duration, err error) {
+	kind := phase
+	admissionDuration.WithLabelValues(plugin, string(a.Operation), strconv.FormatBool(err != nil), kind).Observe(took.Seconds())
+}
+
+func authenticationAttempts(ok bool) {
+	result := "failure"
+	if ok {
+		result = "success"
+	}
+	authentications.WithLabelValues(result).Inc()
+}

@@ -1,0 +1,216 @@
+// Package apiserver is kube-apiserver: the one door to the cluster's state. A request passes the filters of chain.go and comes to
+// a verb of package rest, which every kind has alike; only behaviour that a kind has of its own stands elsewhere.
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/authn"
+	"github.com/septet-io/septet/apiserver/discovery"
+	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/rest"
+	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/journal"
+	"github.com/septet-io/septet/resource"
+	"github.com/septet-io/septet/resource/builtin"
+)
+
+// Server is a kube-apiserver. Make it with New; it serves in-process clients at once, and the network in Run.
+type Server struct {
+	// Resources are what is served. Custom resources are added and removed at run time.
+	Resources rest.Registry
+	// Journal is what was written.
+	Journal *journal.Ring
+	// Health are the checks behind /livez, /readyz and /healthz.
+	Health Health
+
+	config    Config
+	env       *rest.Env
+	backend   *store.Backend
+	discovery *discovery.Handler
+	paths     pathTable
+	origins   []*regexp.Regexp
+
+	authenticator request.Authenticator
+	authorizer    request.Authorizer
+
+	stopping atomic.Bool
+	draining chan struct{}
+	drain    sync.Once
+	stores   stores
+}
+
+// New makes a server of the built-in kinds. It asks nothing of etcd yet: stores fill themselves when they are first used.
+func New(ctx context.Context, config Config) (*Server, error) {
+	s := &Server{config: config, Journal: config.Journal, draining: make(chan struct{})}
+	if s.Journal == nil {
+		s.Journal = journal.New(0)
+	}
+	s.authenticator, s.authorizer = config.Authenticator, config.Authorizer
+	if s.authenticator == nil && config.ClientCA != nil {
+		s.authenticator = &authn.X509{Roots: config.ClientCA}
+	}
+	if s.authorizer == nil {
+		s.authorizer = mastersOnly{}
+	}
+	var err error
+	if s.origins, err = compileOrigins(config.AllowOrigins); err != nil {
+		return nil, fmt.Errorf("allowed origins: %w", err)
+	}
+	s.backend = store.Connect(store.BackendOptions{
+		Client: config.Etcd, Prefix: config.EtcdPrefix, Revision: config.EtcdRevision,
+		Dedicated: config.EtcdDedicated, CompactEvery: config.CompactEvery,
+	})
+	s.env = &rest.Env{
+		Admission: &admission.Chain{Plugins: config.Admission, Observe: observeAdmission},
+		Journal:   s.Journal, Fields: rest.NewFields(s.Resources.Kind),
+		Draining: s.draining, MinWatch: config.MinWatch,
+	}
+	s.addKinds(builtin.All())
+	s.discovery = discovery.New(&s.Resources)
+	s.addHealth()
+	s.addPaths()
+	return s, nil
+}
+
+// addKinds binds the built-in kinds to their stores.
+func (s *Server) addKinds(kinds []*resource.Kind) {
+	all := make([]*rest.Resource, 0, len(kinds))
+	for _, kind := range kinds {
+		all = append(all, rest.New(kind, s.env, s.stores.opener(s.backend, kind)))
+	}
+	for _, r := range all {
+		if r.Kind.Resource == namespaces {
+			r.Hooks = namespaceHooks
+		}
+	}
+	s.Resources.Change(all, nil)
+}
+
+// stores has one Store for each stored kind, made on first use; kinds that are stored as another one share its Store.
+type stores struct {
+	mu   sync.Mutex
+	all  map[*resource.Kind]store.Store // by stored kind
+	done bool
+}
+
+// opener returns a function that makes or finds the Store of a kind.
+func (s *stores) opener(backend *store.Backend, kind *resource.Kind) func() store.Store {
+	for kind.StoredAs != nil {
+		kind = kind.StoredAs
+	}
+	return sync.OnceValue(func() store.Store {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if found := s.all[kind]; found != nil {
+			return found
+		}
+		made := store.New(store.Options{Kind: kind, Backend: backend, Codec: codec(kind), Index: indexes[kind.GroupResource()]})
+		if s.done {
+			made.Stop()
+		}
+		if s.all == nil {
+			s.all = map[*resource.Kind]store.Store{}
+		}
+		s.all[kind] = made
+		return made
+	})
+}
+
+func (s *stores) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = true
+	for _, one := range s.all {
+		one.Stop()
+	}
+}
+
+// indexes are the fields by which many watchers each want a small part.
+var indexes = map[schema.GroupResource][]string{{Resource: "pods"}: {"spec.nodeName"}}
+
+// codec is the form in etcd: upstream keeps the kinds of its two inner servers as JSON.
+func codec(kind *resource.Kind) store.Codec {
+	switch kind.GroupVersionKind.Group {
+	case "apiextensions.k8s.io", "apiregistration.k8s.io":
+		return store.JSONCodec(kind)
+	}
+	return store.ProtobufCodec(kind)
+}
+
+// Run serves the Listener until ctx ends, then drains: it is no longer ready, watches end, requests under way are finished.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.backend.Stop()
+	defer s.stores.stop()
+	if s.config.Listener == nil {
+		<-ctx.Done()
+		s.endWatches()
+		return nil
+	}
+	server := s.httpServer()
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(tls.NewListener(s.config.Listener, server.TLSConfig)) }()
+	select {
+	case err := <-failed:
+		s.endWatches()
+		return err
+	case <-ctx.Done():
+	}
+	s.stopping.Store(true)
+	pause(s.config.ShutdownDelay)
+	s.endWatches()
+	return shutdown(server)
+}
+
+// endWatches lets every watch end, so that its client goes to another server.
+func (s *Server) endWatches() {
+	s.stopping.Store(true)
+	s.drain.Do(func() { close(s.draining) })
+}
+
+// drainTime is how long requests under way may take after the last connection was accepted.
+const drainTime = 10 * time.Second
+
+func shutdown(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return server.Close()
+	}
+	return err
+}
+
+func pause(d time.Duration) {
+	if d > 0 {
+		time.Sleep(d)
+	}
+}
+
+// httpServer has bounds for what a client may take: header size, idle time, streams.
+func (s *Server) httpServer() *http.Server {
+	streams := s.config.MaxStreams
+	if streams == 0 {
+		streams = defaultMaxStreams
+	}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Server{
+		Handler: s, TLSConfig: s.tls(), Protocols: protocols,
+		ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerStream: 256 << 10},
+		ErrorLog: serveErrors,
+	}
+}
