@@ -100,7 +100,11 @@ func (m *model) serveVersion(w http.ResponseWriter, r *http.Request, gv schema.G
 	for i := range version.Resources {
 		list.APIResources = append(list.APIResources, legacy(&version.Resources[i], hashes)...)
 	}
-	request.Write(w, r, http.StatusOK, schema.GroupVersionKind{Version: "v1", Kind: "APIResourceList"}, list)
+	kind := schema.GroupVersionKind{Version: "v1", Kind: "APIResourceList"}
+	if gv.Group == "" {
+		kind.Version = "" // upstream's oldest document has none
+	}
+	request.Write(w, r, http.StatusOK, kind, list)
 	return true
 }
 
