@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -16,6 +17,8 @@ import (
 type logBridge struct {
 	once   sync.Once
 	failed chan error
+	// ending: a member that is being stopped reports each of its listeners as an error.
+	ending atomic.Bool
 }
 
 func newLogBridge() *logBridge { return &logBridge{failed: make(chan error, 1)} }
@@ -36,6 +39,8 @@ type bridgeCore struct {
 var harmless = map[string]bool{
 	// A new member's first attempt comes before its first commit; the next one works.
 	"failed to update storage version": true,
+	// Promote asks until it is.
+	"rejecting promote learner: learner is not ready": true,
 }
 
 func verbosity(level zapcore.Level) klog.Level {
@@ -71,7 +76,7 @@ func (c bridgeCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		err := plainFailure(entry.Message, values)
 		c.bridge.fail(err)
 		klog.ErrorS(err, "etcd: member failed", values...)
-	case entry.Level == zapcore.ErrorLevel && !harmless[entry.Message]:
+	case entry.Level == zapcore.ErrorLevel && !harmless[entry.Message] && !c.bridge.ending.Load():
 		klog.ErrorS(errors.New(entry.Message), "etcd", values...)
 	default:
 		klog.V(verbosity(entry.Level)).InfoS("etcd: "+entry.Message, values...)

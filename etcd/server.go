@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,9 +21,8 @@ import (
 
 // Server is a running member.
 type Server struct {
-	config Config
-	etcd   *embed.Etcd
-	log    *logBridge
+	etcd *embed.Etcd
+	log  *logBridge
 
 	clientOnce sync.Once
 	client     *clientv3.Client
@@ -37,18 +38,23 @@ var segmentOnce sync.Once
 // Start runs a member and returns when it serves: with a leader, for a member that is alone.
 // ctx bounds the start only. Errors are one clear line: the directory is in use, cannot be written, the disk is full.
 func Start(ctx context.Context, config Config) (*Server, error) {
-	if err := prepareDir(config.DataDir); err != nil {
+	log := newLogBridge()
+	return start(ctx, config.embedded(log), log)
+}
+
+func start(ctx context.Context, config *embed.Config, log *logBridge) (*Server, error) {
+	if err := prepareDir(config.Dir); err != nil {
 		return nil, err
 	}
 	segmentOnce.Do(func() { wal.SegmentSizeBytes = segmentBytes })
-	s := &Server{config: config, log: newLogBridge(), stopped: make(chan struct{})}
+	s := &Server{log: log, stopped: make(chan struct{})}
 	type result struct {
 		etcd *embed.Etcd
 		err  error
 	}
 	started := make(chan result, 1)
 	go func() {
-		e, err := embed.StartEtcd(config.embedded(s.log))
+		e, err := embed.StartEtcd(config)
 		started <- result{e, err}
 	}()
 	select {
@@ -152,6 +158,7 @@ func (s *Server) Failed() <-chan error {
 func (s *Server) Stop() {
 	s.stopOnce.Do(func() {
 		close(s.stopped)
+		s.log.ending.Store(true)
 		s.etcd.Close()
 		if s.client != nil {
 			// The context of an in-process client is all that there is to close.
@@ -162,13 +169,22 @@ func (s *Server) Stop() {
 
 // Endpoints are the URLs that clients can reach the member at, with the ports that the system chose for those asked as 0.
 func (s *Server) Endpoints() []string {
-	scheme := "http://"
-	if s.config.ClientTLS.CertFile != "" {
-		scheme = "https://"
+	return addresses(s.etcd.Clients, s.etcd.Config().ListenClientUrls)
+}
+
+// PeerEndpoints are the URLs that other members can reach the member at.
+func (s *Server) PeerEndpoints() []string {
+	var listeners []net.Listener
+	for _, peer := range s.etcd.Peers {
+		listeners = append(listeners, peer.Listener)
 	}
-	var endpoints []string
-	for _, listener := range s.etcd.Clients {
-		endpoints = append(endpoints, scheme+listener.Addr().String())
+	return addresses(listeners, s.etcd.Config().ListenPeerUrls)
+}
+
+func addresses(listeners []net.Listener, urls []url.URL) []string {
+	var all []string
+	for i, listener := range listeners {
+		all = append(all, urls[i].Scheme+"://"+listener.Addr().String())
 	}
-	return endpoints
+	return all
 }
