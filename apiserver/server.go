@@ -21,6 +21,7 @@ import (
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/resource/builtin"
@@ -35,7 +36,11 @@ type Server struct {
 	// Health are the checks behind /livez, /readyz and /healthz.
 	Health Health
 
+	// Loopback is the server's own client, whose informers hold the server's own objects. Set by Open.
+	Loopback *client.Set
+
 	config    Config
+	standard  *Standard // set by Open
 	env       *rest.Env
 	backend   *store.Backend
 	discovery *discovery.Handler

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +33,8 @@ type Service struct {
 	Address    netip.Addr
 	Port       int32
 	ClusterIPs []string
+	// CIDRs are the ranges that cluster IPs come from.
+	CIDRs []string
 }
 
 const (
@@ -40,8 +43,11 @@ const (
 	aliveFor = 15 * time.Second
 )
 
-// Ensure makes the Service if it is not there.
+// Ensure makes the Service, and the ServiceCIDR that its address is from, if they are not there.
 func (s *Service) Ensure(ctx context.Context) error {
+	if err := s.ensureRange(ctx); err != nil {
+		return err
+	}
 	services := s.Client.CoreV1().Services(metav1.NamespaceDefault)
 	_, err := services.Get(ctx, serviceName, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
@@ -64,6 +70,19 @@ func (s *Service) Ensure(ctx context.Context) error {
 			SessionAffinity: corev1.ServiceAffinityNone,
 			Type:            corev1.ServiceTypeClusterIP,
 		},
+	}, metav1.CreateOptions{})
+	return ignoreExists(err)
+}
+
+// ensureRange makes the default ServiceCIDR, which lets the configured ranges be seen in the API.
+func (s *Service) ensureRange(ctx context.Context) error {
+	ranges := s.Client.NetworkingV1().ServiceCIDRs()
+	_, err := ranges.Get(ctx, serviceName, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	_, err = ranges.Create(ctx, &networkingv1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: serviceName}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: s.CIDRs},
 	}, metav1.CreateOptions{})
 	return ignoreExists(err)
 }

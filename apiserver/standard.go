@@ -1,0 +1,375 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-jose/go-jose/v4"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/septet-io/septet/apiserver/authn"
+	"github.com/septet-io/septet/apiserver/authn/serviceaccount"
+	"github.com/septet-io/septet/apiserver/authz"
+	"github.com/septet-io/septet/apiserver/authz/node"
+	"github.com/septet-io/septet/apiserver/authz/rbac"
+	"github.com/septet-io/septet/apiserver/bootstrap"
+	"github.com/septet-io/septet/apiserver/connect"
+	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/rest"
+	"github.com/septet-io/septet/apiserver/services"
+	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/client"
+	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/resource"
+)
+
+// Standard says how a complete server knows, allows and admits its clients, and what it puts into the API by itself: what
+// upstream's flags say. The zero value of a field is upstream's default, except where noted.
+type Standard struct {
+	// Address and Port are where clients in the cluster reach this server: the endpoint of the "kubernetes" Service.
+	Address netip.Addr
+	Port    int32
+	// ServiceCIDRs are where cluster IPs come from, one an IP family; NodePorts where node ports do ("30000-32767").
+	ServiceCIDRs []netip.Prefix
+	NodePorts    string
+
+	// ClientCAFile are the authorities of users' certificates.
+	ClientCAFile string
+	// Header lets an authenticating proxy name users; nil: none does.
+	Header       *authn.Header
+	HeaderCAFile string
+	// NoAnonymous refuses requests without credentials.
+	NoAnonymous bool
+	// TokenFile holds static tokens.
+	TokenFile string
+	// BootstrapTokens lets new nodes in by tokens.
+	BootstrapTokens bool
+	// Issuers of service account tokens, the first that of new ones. SigningKeyFile signs them; KeyFiles verify them beside it.
+	Issuers         []string
+	SigningKeyFile  string
+	KeyFiles        []string
+	Audiences       []string // the issuers if empty
+	KeysURL         string
+	MaxTokenSeconds int64
+
+	// Modes of authorization in order: Node, RBAC, AlwaysAllow, AlwaysDeny; Node and RBAC if nil.
+	Modes []string
+
+	// Kubelet is the client side of connections to kubelets.
+	Kubelet             *tls.Config
+	KubeletAddressTypes []string
+}
+
+// Open makes a complete server: New, with everything that Standard describes. Bootstrap must be running for
+// it to become ready.
+func Open(ctx context.Context, config Config, standard Standard) (*Server, error) {
+	o := &opening{Standard: standard}
+	if err := o.loadKeys(); err != nil {
+		return nil, err
+	}
+	authenticator, err := o.authenticator()
+	if err != nil {
+		return nil, err
+	}
+	config.Authenticator = authenticator
+	if config.ClientCA == nil && o.ClientCAFile != "" {
+		config.ClientCA = o.clientCA()
+	}
+	s, err := New(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	o.server.Store(s)
+	self := resource.User{Name: "system:apiserver", Groups: []string{authz.Masters, authn.Authenticated}}
+	if s.Loopback, err = client.New(s.Local(self)); err != nil {
+		return nil, err
+	}
+	if err := o.authorize(s); err != nil {
+		return nil, err
+	}
+	if err := o.wire(s); err != nil {
+		return nil, err
+	}
+	s.standard = &o.Standard
+	return s, nil
+}
+
+// opening is a Standard on its way to becoming a server.
+type opening struct {
+	Standard
+	server atomic.Pointer[Server]
+	signer *serviceaccount.Signer
+	keys   []jose.JSONWebKey
+	bearer *authn.Bearer
+}
+
+func (o *opening) loadKeys() error {
+	var err error
+	if o.keys, err = serviceaccount.LoadPublicKeys(o.KeyFiles); err != nil {
+		return err
+	}
+	if len(o.Audiences) == 0 {
+		o.Audiences = o.Issuers
+	}
+	if o.SigningKeyFile == "" {
+		return nil
+	}
+	if len(o.Issuers) == 0 {
+		return errors.New("--service-account-issuer is needed with --service-account-signing-key-file")
+	}
+	pem, err := os.ReadFile(o.SigningKeyFile)
+	if err != nil {
+		return fmt.Errorf("service account signing key: %w", err)
+	}
+	if o.signer, err = serviceaccount.NewSigner(o.Issuers[0], pem); err != nil {
+		return fmt.Errorf("%s: %w", o.SigningKeyFile, err)
+	}
+	known := slices.ContainsFunc(o.keys, func(k jose.JSONWebKey) bool { return k.KeyID == o.signer.Public().KeyID })
+	if !known {
+		o.keys = append([]jose.JSONWebKey{o.signer.Public()}, o.keys...)
+	}
+	return nil
+}
+
+func (o *opening) clientCA() func() (*x509.CertPool, error) {
+	authorities := &daemon.Authorities{File: o.ClientCAFile}
+	return authorities.Pool
+}
+
+// authenticator asks in upstream's order: proxies' headers, certificates, tokens; who has no credentials is anonymous.
+func (o *opening) authenticator() (request.Authenticator, error) {
+	var chain authn.Chain
+	if o.Header != nil {
+		chain = append(chain, o.Header)
+	}
+	if o.ClientCAFile != "" {
+		chain = append(chain, &authn.X509{Roots: o.clientCA()})
+	}
+	o.bearer = &authn.Bearer{Audiences: o.Audiences}
+	if o.TokenFile != "" {
+		static, err := authn.LoadStaticTokens(o.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		o.bearer.Kinds = append(o.bearer.Kinds, static)
+	}
+	if len(o.keys) > 0 {
+		o.bearer.Kinds = append(o.bearer.Kinds, &serviceaccount.Verifier{Issuers: o.Issuers, Keys: o.keys, Objects: o, Lookup: true})
+	}
+	if o.BootstrapTokens {
+		o.bearer.Kinds = append(o.bearer.Kinds, &authn.BootstrapTokens{Secret: func(ctx context.Context, name string) (*corev1.Secret, error) {
+			return o.Secret(ctx, "kube-system", name)
+		}})
+	}
+	chain = append(chain, o.bearer)
+	if o.NoAnonymous {
+		return chain, nil
+	}
+	return authn.OrNobody{First: chain, Then: authn.Nobody{}}, nil
+}
+
+// authorize builds the chain of authorizers on informers of the server's own objects.
+func (o *opening) authorize(s *Server) error {
+	rules, err := rbac.New(s.Loopback.Informers.Rbac().V1())
+	if err != nil {
+		return err
+	}
+	chain := authz.Chain{authz.MastersAllowed{}}
+	modes := o.Modes
+	if modes == nil {
+		modes = []string{"Node", "RBAC"}
+	}
+	for _, mode := range modes {
+		switch mode {
+		case "Node":
+			nodes, err := node.New(s.Loopback.Informers)
+			if err != nil {
+				return err
+			}
+			chain = append(chain, nodes)
+		case "RBAC":
+			chain = append(chain, rules)
+			s.Health.Check("informer-sync", Ready, func(context.Context) error {
+				if !rules.Synced() {
+					return errors.New("roles and bindings are being read")
+				}
+				return nil
+			})
+		case "AlwaysAllow":
+			chain = append(chain, authz.Always(request.Allow))
+		case "AlwaysDeny":
+			chain = append(chain, authz.Always(request.Deny))
+		default:
+			return daemon.UsageError("--authorization-mode: %q is not one of Node, RBAC, AlwaysAllow, AlwaysDeny", mode)
+		}
+	}
+	s.authorizer = chain
+	guard := &rbac.Escalation{Rules: rules, Authorizer: chain}
+	for plural, check := range map[string]func(context.Context, *resource.Request, resource.Object, resource.Object) error{
+		"roles": guard.Role, "clusterroles": guard.Role, "rolebindings": guard.Binding, "clusterrolebindings": guard.Binding,
+	} {
+		r := s.Resources.Get(schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: plural})
+		r.Hooks = guarded(check)
+	}
+	return nil
+}
+
+// guarded are hooks that only refuse.
+func guarded(check func(ctx context.Context, r *resource.Request, obj, old resource.Object) error) rest.Hooks {
+	return rest.Hooks{
+		BeforeCreate: func(ctx context.Context, r *resource.Request, obj resource.Object) (rest.Undo, error) {
+			return nil, check(ctx, r, obj, nil)
+		},
+		BeforeUpdate: func(ctx context.Context, r *resource.Request, obj, old resource.Object) (rest.Undo, error) {
+			return nil, check(ctx, r, obj, old)
+		},
+	}
+}
+
+// wire gives subresources, reviews and Services their behaviour.
+func (o *opening) wire(s *Server) error {
+	connect.Wire(&s.Resources, connect.Config{
+		Kubelet: o.Kubelet, AddressTypes: o.KubeletAddressTypes, Tokens: o.bearer, Audiences: o.Audiences,
+		Authorizer: s.authorizer, Signer: o.signer, MaxTokenSeconds: o.MaxTokenSeconds, ExtendTokens: true,
+	})
+	if o.signer != nil {
+		documents, err := serviceaccount.NewDiscovery(o.Issuers[0], o.KeysURL, o.keys)
+		if err != nil {
+			return err
+		}
+		s.Handle(serviceaccount.ConfigurationPath, http.HandlerFunc(documents.ServeConfiguration))
+		s.Handle(serviceaccount.KeysPath, http.HandlerFunc(documents.ServeKeys))
+	}
+	if len(o.ServiceCIDRs) == 0 {
+		return nil
+	}
+	allocator, err := services.New(services.Config{
+		Resources: &s.Resources, Etcd: s.config.Etcd, Prefix: s.prefix(), CIDRs: o.ServiceCIDRs, NodePorts: o.NodePorts,
+	})
+	if err != nil {
+		return err
+	}
+	r := s.Resources.Get(schema.GroupVersionResource{Version: "v1", Resource: "services"})
+	r.Hooks = allocator.Hooks()
+	return nil
+}
+
+// lookup gets an object as it is at hand, or, if it is not there yet, the latest.
+func lookup[T resource.Object](ctx context.Context, o *opening, plural string, key store.Key) (T, error) {
+	var none T
+	s := o.server.Load()
+	if s == nil {
+		return none, errors.New("the server has not started yet")
+	}
+	open := s.Resources.Get(schema.GroupVersionResource{Version: "v1", Resource: plural}).Open
+	item, err := open().Get(ctx, key, "0")
+	if err != nil {
+		if item, err = open().Get(ctx, key, ""); err != nil {
+			return none, err
+		}
+	}
+	return item.Object.(T), nil
+}
+
+// ServiceAccount is serviceaccount.Objects.
+func (o *opening) ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return lookup[*corev1.ServiceAccount](ctx, o, "serviceaccounts", store.Key{Namespace: namespace, Name: name})
+}
+
+// Pod is serviceaccount.Objects.
+func (o *opening) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return lookup[*corev1.Pod](ctx, o, "pods", store.Key{Namespace: namespace, Name: name})
+}
+
+// Secret is serviceaccount.Objects.
+func (o *opening) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return lookup[*corev1.Secret](ctx, o, "secrets", store.Key{Namespace: namespace, Name: name})
+}
+
+// Node is serviceaccount.Objects.
+func (o *opening) Node(ctx context.Context, name string) (*corev1.Node, error) {
+	return lookup[*corev1.Node](ctx, o, "nodes", store.Key{Name: name})
+}
+
+// Bootstrap starts the server's own informers and puts into the API what every cluster has; then it keeps the endpoints of
+// the "kubernetes" Service until ctx ends. The server is ready once the first part is done; an error there is returned.
+func (s *Server) Bootstrap(ctx context.Context) error {
+	var done sync.Once
+	finished := make(chan struct{})
+	s.Health.Check("poststarthook/rbac/bootstrap-roles", Ready, func(context.Context) error {
+		select {
+		case <-finished:
+			return nil
+		default:
+			return errors.New("not finished")
+		}
+	})
+	s.Loopback.Informers.Start(ctx.Done())
+	if err := bootstrap.Objects(ctx, s.Loopback); err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	keeper, err := s.kubernetesService(ctx)
+	if err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	done.Do(func() { close(finished) })
+	if err := s.publishAuthentication(ctx); err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	if keeper != nil {
+		keeper.Run(ctx)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// kubernetesService makes the Service by which Pods reach the server, if there are cluster IPs.
+func (s *Server) kubernetesService(ctx context.Context) (*bootstrap.Service, error) {
+	if len(s.standard.ServiceCIDRs) == 0 || !s.standard.Address.IsValid() {
+		return nil, nil
+	}
+	keeper := &bootstrap.Service{Client: s.Loopback, Etcd: s.config.Etcd, Prefix: s.prefix(), Address: s.standard.Address, Port: s.standard.Port}
+	keeper.ClusterIPs = []string{s.standard.ServiceCIDRs[0].Masked().Addr().Next().String()}
+	for _, prefix := range s.standard.ServiceCIDRs {
+		keeper.CIDRs = append(keeper.CIDRs, prefix.String())
+	}
+	return keeper, keeper.Ensure(ctx)
+}
+
+// prefix is that of all keys in etcd.
+func (s *Server) prefix() string {
+	if s.config.EtcdPrefix == "" {
+		return "/registry"
+	}
+	return s.config.EtcdPrefix
+}
+
+func (s *Server) publishAuthentication(ctx context.Context) error {
+	o := s.standard
+	shown := bootstrap.ClientAuthentication{}
+	for file, into := range map[string]*[]byte{o.ClientCAFile: &shown.ClientCA, o.HeaderCAFile: &shown.RequestHeaderCA} {
+		if file == "" {
+			continue
+		}
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		*into = pem
+	}
+	if o.Header != nil {
+		shown.AllowedNames, shown.UserHeaders, shown.UIDHeaders = o.Header.AllowedNames, o.Header.User, o.Header.UID
+		shown.GroupHeaders, shown.ExtraPrefixes = o.Header.Group, o.Header.ExtraPrefix
+	}
+	return shown.Ensure(ctx, s.Loopback)
+}
