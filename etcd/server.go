@@ -110,7 +110,10 @@ func databasePath(dir string) string { return filepath.Join(dir, "member", "snap
 
 // Client reaches the member by function calls, without a socket. Stop closes it.
 func (s *Server) Client() *clientv3.Client {
-	s.clientOnce.Do(func() { s.client = v3client.New(s.etcd.Server) })
+	s.clientOnce.Do(func() {
+		s.client = v3client.New(s.etcd.Server)
+		s.client.Watcher = &watcher{s.client.Watcher, s.etcd.Server}
+	})
 	return s.client
 }
 

@@ -146,11 +146,19 @@ func (f *feed) historyLost() {
 	}
 }
 
+// watch follows etcd until the watch ends. It begins with the last revision once more, which is dropped: etcd tells no
+// progress of a watch that begins in the future.
 func (f *feed) watch() error {
 	ctx, cancel := context.WithCancel(f.backend.ctx)
 	defer cancel()
-	// The last revision once more, which handle drops: etcd tells no progress of a watch that begins in the future.
-	options := []clientv3.OpOption{clientv3.WithRev(f.revision.Load()), clientv3.WithProgressNotify()}
+	f.mu.Lock()
+	f.stop = cancel
+	f.mu.Unlock()
+	from := f.revision.Load()
+	if local, ok := f.backend.client.Watcher.(localWatcher); ok {
+		return f.watchLocal(ctx, local, from)
+	}
+	options := []clientv3.OpOption{clientv3.WithRev(from), clientv3.WithProgressNotify()}
 	key := f.backend.prefix
 	if f.backend.options.Dedicated {
 		key = "\x00"
@@ -158,31 +166,27 @@ func (f *feed) watch() error {
 	} else {
 		options = append(options, clientv3.WithPrefix())
 	}
-	f.mu.Lock()
-	f.stop = cancel
-	f.mu.Unlock()
 	// A member that is cut off from its cluster would leave us with an old picture: end the watch instead.
-	responses := f.backend.client.Watch(clientv3.WithRequireLeader(ctx), key, options...)
-	for response := range responses {
+	for response := range f.backend.client.Watch(clientv3.WithRequireLeader(ctx), key, options...) {
 		if err := response.Err(); err != nil {
 			return err
 		}
-		f.handle(&response)
+		if response.IsProgressNotify() {
+			// Only this says that all up to its revision has been sent.
+			f.advance(response.Header.Revision)
+		}
+		f.handle(response.Events)
 	}
 	return ctx.Err()
 }
 
-// handle applies one response: changes in order, whole revisions, then tells those who wait.
-func (f *feed) handle(response *clientv3.WatchResponse) {
-	events, seen := response.Events, f.revision.Load()
+// handle applies changes in order, whole revisions, then tells those who wait.
+func (f *feed) handle(events []*clientv3.Event) {
+	seen := f.revision.Load()
 	for len(events) > 0 && events[0].Kv.ModRevision <= seen {
 		events = events[1:]
 	}
 	if len(events) == 0 {
-		// Only a progress notification says that all up to its revision has been sent.
-		if response.IsProgressNotify() {
-			f.advance(response.Header.Revision)
-		}
 		return
 	}
 	f.dispatch(events)
