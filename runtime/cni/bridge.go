@@ -42,7 +42,7 @@ func ensureBridge(c *config) (netlink.Link, error) {
 // the pods that come and go, and every pod would send to the old one for a while.
 func makeBridge(c *config) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.Flags = c.Bridge, c.MTU, net.FlagUp
+	attrs.Name, attrs.MTU = c.Bridge, c.MTU
 	attrs.HardwareAddr = hardwareAddress(gateway(c.Ranges[0]))
 	bridge := &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(bridge); err != nil {
@@ -51,6 +51,13 @@ func makeBridge(c *config) (netlink.Link, error) {
 	link, err := netlink.LinkByName(c.Bridge)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %s: %w", c.Bridge, err)
+	}
+	if c.hasFamily(false) {
+		// Nobody else has this hardware address; detecting duplicates would only keep the node from asking for its
+		// neighbours during the bridge's first two seconds.
+		if err := setting("/proc/sys/net/ipv6/conf/"+c.Bridge+"/accept_dad", "0"); err != nil {
+			return nil, err
+		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return nil, fmt.Errorf("bridge %s: %w", c.Bridge, err)
