@@ -20,6 +20,7 @@ type Backend struct {
 	feed      *feed
 	leases    leases
 	revisions revisions
+	throttle  throttle
 
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -70,6 +70,16 @@ func (c *Cache) put(ctx context.Context, key Key, value []byte, at int64, ttl ti
 }
 
 func (c *Cache) commit(ctx context.Context, path string, at int64, op clientv3.Op) (revision int64, ok bool, err error) {
+	if err := c.backend.throttle.begin(ctx); err != nil {
+		return 0, false, err
+	}
+	defer func() {
+		if !ok {
+			c.backend.throttle.end(0)
+		} else {
+			c.backend.throttle.end(revision)
+		}
+	}()
 	response, err := c.backend.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(path), "=", at)).Then(op).Commit()
 	if err != nil {
 		return 0, false, err
