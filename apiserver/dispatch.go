@@ -4,10 +4,10 @@ import (
 	"net/http"
 	"sort"
 	"strings"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sync"
 
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/daemon"
@@ -106,6 +106,9 @@ func (s *Server) addPaths() {
 		s.Handle(path, s.Health.handler(path))
 		s.Handle(path+"/", s.Health.handler(path))
 	}
+	s.Handle("/openapi/v2", http.HandlerFunc(s.OpenAPI.ServeV2))
+	s.Handle("/openapi/v3", http.HandlerFunc(s.OpenAPI.ServeV3))
+	s.Handle("/openapi/v3/", http.HandlerFunc(s.OpenAPI.ServeV3))
 	s.Handle("/version", http.HandlerFunc(serveVersion))
 	s.Handle("/metrics", metricsHandler())
 	s.Handle("/debug/journal", http.HandlerFunc(s.serveJournal))

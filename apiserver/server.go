@@ -18,6 +18,7 @@ import (
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/discovery"
+	"github.com/septet-io/septet/apiserver/openapi"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/apiserver/store"
@@ -39,13 +40,18 @@ type Server struct {
 	// Loopback is the server's own client, whose informers hold the server's own objects. Set by Open.
 	Loopback *client.Set
 
-	config    Config
-	standard  *Standard // set by Open
-	env       *rest.Env
-	backend   *store.Backend
-	discovery *discovery.Handler
-	paths     pathTable
-	origins   []*regexp.Regexp
+	// OpenAPI describes what is served.
+	OpenAPI *openapi.Handler
+
+	config   Config
+	standard *Standard // set by Open
+	// bootstrapped is closed by Bootstrap.
+	bootstrapped chan struct{}
+	env          *rest.Env
+	backend      *store.Backend
+	discovery    *discovery.Handler
+	paths        pathTable
+	origins      []*regexp.Regexp
 
 	authenticator request.Authenticator
 	authorizer    request.Authorizer
@@ -84,6 +90,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s.addKinds(builtin.All())
 	s.discovery = discovery.New(&s.Resources)
+	s.OpenAPI = &openapi.Handler{Registry: &s.Resources}
 	s.addHealth()
 	s.addPaths()
 	return s, nil

@@ -65,6 +65,14 @@ func sendCompressed(w http.ResponseWriter, req *http.Request, code int, body []b
 	return wentAway(z.Close())
 }
 
+// SendBody answers with bytes that are ready, compressed where the client wants that and it is worth it.
+func SendBody(w http.ResponseWriter, req *http.Request, mediaType string, body []byte) {
+	w.Header().Set("Content-Type", mediaType)
+	o := startOutput(w, req, http.StatusOK, len(body))
+	o.write(body)
+	_ = o.close() // a client that went away needs no answer
+}
+
 // output is where a long answer goes: buffered, compressed where the client wants that.
 type output struct {
 	w   io.Writer

@@ -59,6 +59,9 @@ var returnsDeleted = map[schema.GroupResource]bool{
 	{Group: "resource.k8s.io", Resource: "resourceslices"}:         true,
 }
 
+// ReturnsDeleted says whether deletion of a kind answers with the object.
+func ReturnsDeleted(kind schema.GroupResource) bool { return returnsDeleted[kind] }
+
 func (r *Resource) deletedStatus(item *store.Item) *metav1.Status {
 	return &metav1.Status{
 		Status: metav1.StatusSuccess,

@@ -43,6 +43,9 @@ type Resource struct {
 	Hooks   Hooks
 	// Types is the merge schema of a custom resource; nil for built-in kinds.
 	Types managedfields.TypeConverter
+	// Schema is the OpenAPI v3 schema of a custom resource as JSON, and SchemaTag changes whenever it does; nil for built-in kinds.
+	Schema    func() []byte
+	SchemaTag string
 
 	forms    [formats]store.Encoding
 	layout   layout
