@@ -336,14 +336,16 @@ func (w *write) carryOut(ctx context.Context, item *store.Item, p removal, optio
 	if w.DryRun {
 		return last, true, nil
 	}
-	uid := last.Object.GetUID()
+	uid, moved := last.Object.GetUID(), false
 	gone, err := w.r.Open().Delete(ctx, w.key, &store.Preconditions{UID: &uid}, func(current *store.Item) error {
-		if current.Revision != last.Revision {
+		if moved = current.Revision != last.Revision; moved {
 			return errChanged
 		}
 		return nil
 	})
 	switch {
+	case err != nil && moved:
+		return nil, false, errChanged
 	case apierrors.IsNotFound(err) && p.mark != nil:
 		return last, true, nil // somebody else finished what this deletion began
 	case apierrors.IsConflict(err):
@@ -363,8 +365,9 @@ func (w *write) storeMark(ctx context.Context, item *store.Item, mark resource.O
 	if w.DryRun {
 		return &store.Item{Key: w.key, Object: mark, Revision: item.Revision}, nil
 	}
+	moved := false
 	marked, changed, err := w.r.Open().Update(ctx, w.key, nil, false, func(current *store.Item) (resource.Object, time.Duration, error) {
-		if current.Revision != item.Revision {
+		if moved = current.Revision != item.Revision; moved {
 			return nil, 0, errChanged
 		}
 		var ttl time.Duration
@@ -373,6 +376,9 @@ func (w *write) storeMark(ctx context.Context, item *store.Item, mark resource.O
 		}
 		return mark, ttl, nil
 	})
+	if err != nil && moved {
+		return nil, errChanged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -99,8 +99,10 @@ func (w *write) track(current, next resource.Object) (resource.Object, error) {
 func (w *write) change(ctx context.Context, pre *store.Preconditions, orCreate bool, next func(current resource.Object) (resource.Object, error)) (*store.Item, bool, error) {
 	for {
 		t := &attempt{write: w, next: next}
-		item, changed, err := w.r.Open().Update(ctx, w.key, pre, orCreate, func(current *store.Item) (resource.Object, time.Duration, error) {
-			return t.run(ctx, current)
+		var ended error // the store may wrap what ended its work
+		item, changed, err := w.r.Open().Update(ctx, w.key, pre, orCreate, func(current *store.Item) (obj resource.Object, ttl time.Duration, err error) {
+			obj, ttl, ended = t.run(ctx, current)
+			return obj, ttl, ended
 		})
 		t.settle(err)
 		switch {
@@ -110,9 +112,9 @@ func (w *write) change(ctx context.Context, pre *store.Preconditions, orCreate b
 				continue // somebody else created it just now: update that one
 			}
 			return item, true, err
-		case errors.Is(err, errDry):
+		case ended == errDry:
 			return &store.Item{Key: w.key, Object: t.obj}, false, nil
-		case errors.Is(err, errEmptied):
+		case ended == errEmptied:
 			item, err = w.removeEmptied(ctx, t)
 			if apierrors.IsConflict(err) && pre == nil {
 				continue

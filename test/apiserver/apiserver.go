@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/septet-io/septet/apiserver"
@@ -143,4 +146,14 @@ func (s *Server) Client() *client.Set { return s.Clients(s.Admin()) }
 // InProcess returns all clients of a user in groups, without sockets.
 func (s *Server) InProcess(user string, groups ...string) *client.Set {
 	return s.Clients(s.Local(resource.User{Name: user, Groups: groups}))
+}
+
+// Namespace makes a namespace, if it is not there.
+func (s *Server) Namespace(name string) {
+	s.t.Helper()
+	client := s.InProcess("admin", "system:masters")
+	_, err := client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		s.t.Fatalf("namespace %s: %v", name, err)
+	}
 }
