@@ -2,14 +2,17 @@ package controllers
 
 import (
 	"github.com/septet-io/septet/controllers/cronjob"
+	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
 	"github.com/septet-io/septet/controllers/garbagecollector"
+	"github.com/septet-io/septet/controllers/job"
 	"github.com/septet-io/septet/controllers/namespace"
 	"github.com/septet-io/septet/controllers/podgc"
 	"github.com/septet-io/septet/controllers/replicaset"
 	"github.com/septet-io/septet/controllers/replicationcontroller"
 	"github.com/septet-io/septet/controllers/rootca"
 	"github.com/septet-io/septet/controllers/serviceaccount"
+	"github.com/septet-io/septet/controllers/statefulset"
 	"github.com/septet-io/septet/controllers/ttlafterfinished"
 	"github.com/septet-io/septet/reconcile"
 )
@@ -54,6 +57,27 @@ var all = []Entry{
 		Flag: "concurrent-rc-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return one(replicationcontroller.New(e.Set, e.Events("replication-controller"), e.Workers))
+		},
+	},
+	{
+		Name: "statefulset-controller", Alias: "statefulset", Account: "statefulset-controller",
+		Flag: "concurrent-statefulset-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(statefulset.New(e.Set, e.Events("statefulset-controller"), e.Workers))
+		},
+	},
+	{
+		Name: "daemonset-controller", Alias: "daemonset", Account: "daemon-set-controller",
+		Flag: "concurrent-daemonset-syncs", Workers: 2,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(daemonset.New(e.Set, e.Events("daemonset-controller"), e.Workers))
+		},
+	},
+	{
+		Name: "job-controller", Alias: "job", Account: "job-controller",
+		Flag: "concurrent-job-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return job.New(e.Set, e.Events("job-controller"), e.Workers, e.Config.Metrics)
 		},
 	},
 	{

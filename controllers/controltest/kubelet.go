@@ -13,6 +13,11 @@ import (
 
 // Kubelet returns a controller that stands for scheduler and nodes: every new Pod runs and is ready at once.
 func (w *World) Kubelet() reconcile.Controller {
+	return w.KubeletThat(func(pod *corev1.Pod) { Ready(pod, time.Now()) })
+}
+
+// KubeletThat is Kubelet with a function that says what becomes of a new Pod.
+func (w *World) KubeletThat(runs func(*corev1.Pod)) reconcile.Controller {
 	pods := w.Informers.Core().V1().Pods().Informer()
 	return reconcile.Controller{
 		Name: "test-kubelet", Kind: "Pod", Workers: 2, Watches: []reconcile.Watch{{Informer: pods}},
@@ -22,7 +27,7 @@ func (w *World) Kubelet() reconcile.Controller {
 				return reconcile.Result{}, nil
 			}
 			pod = pod.DeepCopy()
-			Ready(pod, time.Now())
+			runs(pod)
 			_, err := w.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 			return reconcile.Result{}, err
 		},
