@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/scheduler/plugin"
@@ -190,12 +189,7 @@ func (s *scheduler) report(ctx context.Context, a *attempt, reason, message stri
 	if patch == nil {
 		return
 	}
-	s.writers.do(func() {
-		_, err := s.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-		if err != nil && ctx.Err() == nil && !gone(err) {
-			klog.FromContext(ctx).V(2).Info("Could not update a pod's status", "pod", klog.KObj(pod), "err", err)
-		}
-	})
+	s.writers.do(func() { s.patchStatus(ctx, pod, patch) })
 }
 
 // statusPatch returns the patch that brings the pod's status to what is said, nil if it is there already.

@@ -2,22 +2,130 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/klog/v2"
 
+	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/scheduler/decide"
 	"github.com/septet-io/septet/scheduler/plugin"
+	"github.com/septet-io/septet/scheduler/snapshot"
 )
 
-// postFilter lets plugins make room for a pod that fits nowhere.
-func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failure) {}
+// postFilter lets plugins make room for a pod that fits nowhere; the first that does ends it.
+func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failure) {
+	if len(a.profile.PostFilter) == 0 {
+		return
+	}
+	ask := &plugin.Failure{
+		Nodes: f.Nodes, Helpful: f.Helpful, ByRow: f.ByRow(), Restore: f.Restore,
+		Fits:      func(row int32) ([]string, bool) { return f.Fits(a.cycle, row) },
+		Extenders: s.preemptingExtenders(a.entry.Pod.Object),
+	}
+	var messages string
+	for _, p := range a.profile.PostFilter {
+		row, status := p.PostFilter(ctx, a.cycle, ask)
+		if status.OK() {
+			node := s.snapshot.NameOf(row)
+			s.snapshot.Nominate(a.entry.Pod, row)
+			a.entry.Promised = node
+			f.PostFilter = ""
+			s.metrics.preemptions.Inc()
+			return
+		}
+		if status.Code == plugin.Error {
+			klog.FromContext(ctx).V(2).Info("Could not make room for a pod", "pod", klog.KObj(a.entry.Pod.Object), "plugin", p.Name(), "err", status.AsError())
+		}
+		if message := status.Message(); message != "" {
+			if messages != "" {
+				messages += ", "
+			}
+			messages += message
+		}
+		if status.Code == plugin.Unschedulable { // it will not get its promised node that way either
+			s.snapshot.Denominate(a.entry.Pod)
+			a.entry.Promised = ""
+		}
+	}
+	f.PostFilter = messages
+}
 
+// evict removes the victims, beside other decisions, and takes the node's promises to less important pods back: they have to look elsewhere.
 func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, profile string, victims plugin.Victims) {
+	s.metrics.victims.Observe(float64(len(victims.Pods)))
+	if row, ok := s.snapshot.Row(node); ok {
+		for _, p := range append([]*snapshot.Pod(nil), s.snapshot.Nominated[row]...) {
+			if p.Shape.Priority < snapshot.PriorityOf(preemptor) {
+				s.breakPromise(ctx, p)
+			}
+		}
+	}
+	for _, v := range victims.Pods {
+		victim := v.Object
+		if w := s.waiting[victim.UID]; w != nil {
+			w.decide(plugin.Reject(plugin.Unschedulable, "preempted"))
+			continue
+		}
+		s.writers.do(func() { s.evictOne(ctx, preemptor, victim, node, profile) })
+	}
 }
-func (s *scheduler) extenders() ([]decide.Extender, error) { return nil, nil }
 
-type binder interface {
-	Bind(ctx context.Context, pod *corev1.Pod, node string) error
+func (s *scheduler) breakPromise(ctx context.Context, p *snapshot.Pod) {
+	pod := p.Object
+	s.snapshot.Denominate(p)
+	if e, ok := s.queue.Lookup(pod.UID); ok {
+		e.Promised = ""
+		s.queue.Activate(pod.UID, "PreemptionNominationLost", s.now())
+	}
+	if pod.Status.NominatedNodeName == "" {
+		return
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"status":{"nominatedNodeName":null}}`, pod.UID)
+	s.writers.do(func() { s.patchStatus(ctx, pod, patch) })
 }
 
-func (s *scheduler) extenderBinder(pod *corev1.Pod) binder { return nil }
+func (s *scheduler) evictOne(ctx context.Context, preemptor, victim *corev1.Pod, node, profile string) {
+	condition := corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler,
+		Message:            profile + ": preempting to accommodate a higher priority pod",
+		LastTransitionTime: metav1.NewTime(time.Now()), ObservedGeneration: victim.Generation,
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": victim.UID}, "status": map[string]any{"conditions": []corev1.PodCondition{condition}}})
+	if err == nil && !preemptedAlready(victim) {
+		s.patchStatus(ctx, victim, patch)
+	}
+	err = s.Client.CoreV1().Pods(victim.Namespace).Delete(ctx, victim.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(victim.UID))})
+	if err != nil {
+		if !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Could not evict a pod", "pod", klog.KObj(victim), "preemptor", klog.KObj(preemptor))
+		}
+		return
+	}
+	s.recorder.record(ctx, victim, profile, corev1.EventTypeNormal, "Preempted", "Preempting", fmt.Sprintf("Preempted by pod %v on node %v", preemptor.UID, node))
+	s.Journal.Note(journal.Record{
+		Component: component, Step: "preempt", Kind: "Pod", Namespace: victim.Namespace, Name: victim.Name, UID: victim.UID, Node: node,
+		Note: "for pod " + preemptor.Namespace + "/" + preemptor.Name, Owner: "Pod/" + preemptor.Namespace + "/" + preemptor.Name,
+	})
+}
+
+func preemptedAlready(pod *corev1.Pod) bool {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scheduler) patchStatus(ctx context.Context, pod *corev1.Pod, patch []byte) {
+	_, err := s.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil && ctx.Err() == nil && !gone(err) {
+		klog.FromContext(ctx).V(2).Info("Could not update a pod's status", "pod", klog.KObj(pod), "err", err)
+	}
+}

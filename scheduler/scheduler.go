@@ -59,6 +59,9 @@ type scheduler struct {
 	now      func() time.Time
 }
 
+// lastMounted is the last pattern that Config.Mount is called with.
+const lastMounted = "/debug/why"
+
 // Run schedules until ctx ends. With leader election it does so only while it holds the lease, and stands again when it has lost it.
 // An error means that the configuration does not work.
 func Run(ctx context.Context, c Config) error {
@@ -68,7 +71,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	if c.Mount != nil {
 		c.Mount("/debug/why/", s.why)
-		c.Mount("/debug/why", s.why)
+		c.Mount(lastMounted, s.why)
 	}
 	election := &s.component.LeaderElection
 	if !s.component.DelayCacheUntilActive || !*election.LeaderElect {

@@ -141,4 +141,3 @@ func TestManyPodsFillNodesExactly(t *testing.T) {
 		}
 	}
 }
-

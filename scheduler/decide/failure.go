@@ -176,22 +176,35 @@ func (f *Failure) Helpful(row int32) bool {
 	return code == plugin.Unschedulable
 }
 
-// Fits evaluates the filters on a row as the Snapshot is at this moment; used in trials.
-func (f *Failure) Fits(c *plugin.Cycle, row int32) bool {
+// Fits evaluates the filters on a row as the Snapshot is at this moment; used in trials. Restore must follow when all is back in place.
+func (f *Failure) Fits(c *plugin.Cycle, row int32) (reasons []string, ok bool) {
 	g := f.program
+	if g == nil {
+		return f.all.Reasons, false
+	}
 	g.refollow(row)
-	if g.withoutOwn(c.Pod, row) != 0 {
-		return false
+	if v := g.withoutOwn(c.Pod, row); v != 0 {
+		_, _, reasons = g.explain(v)
+		return reasons, false
 	}
 	for _, a := range f.decider.filters {
-		if !a.filter.Filter(c, row).OK() {
-			return false
+		if status := a.filter.Filter(c, row); !status.OK() {
+			return status.Reasons, false
 		}
 	}
-	return true
+	return nil, true
+}
+
+// ByRow says that Fits depends on nothing but the row.
+func (f *Failure) ByRow() bool {
+	return f.program != nil && len(f.program.groups) == 0 && len(f.decider.filters) == 0
 }
 
 // Restore must be called after a trial has put everything back.
-func (f *Failure) Restore(row int32) { f.program.refollow(row) }
+func (f *Failure) Restore(row int32) {
+	if f.program != nil {
+		f.program.refollow(row)
+	}
+}
 
 func join(names []string) string { return strings.Join(names, " ") }

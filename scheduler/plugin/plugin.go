@@ -65,8 +65,9 @@ type Filter interface {
 // PostFilter is called when no node is feasible, and may make room.
 type PostFilter interface {
 	Plugin
-	// PostFilter returns the name of the node that will have room, "" if none, and a status whose reasons join the event.
-	PostFilter(ctx context.Context, c *Cycle, failure *Failure) (node string, status *Status)
+	// PostFilter returns the row that will have room, and a status: Success if there is one, else its reasons join the event. With an
+	// Unresolvable status, a row that was promised to the pod before stays promised.
+	PostFilter(ctx context.Context, c *Cycle, failure *Failure) (row int32, status *Status)
 }
 
 // PreScore prepares the scoring of the feasible rows. A Skip status leaves the plugin's Score out for this pod.
@@ -123,14 +124,20 @@ type Events interface {
 	Events() []EventHint
 }
 
-// Failure is why no node was feasible.
+// Failure is what a PostFilter may ask about a decision that found no feasible node.
 type Failure struct {
+	// Nodes is how many there are.
+	Nodes int
 	// Helpful says of each row whether evicting pods might make it feasible.
 	Helpful func(row int32) bool
-	// Fits evaluates the filters on one row as the Snapshot is now, nominated pods with at least the pod's priority included.
-	Fits func(row int32) bool
-	// Extenders narrow preemption down further; nil if there are none. It gets victims by node and returns those of nodes that remain.
-	Extenders func(ctx context.Context, victims map[string]Victims) (map[string]Victims, error)
+	// Fits evaluates the filters on one row as the Snapshot is now, and when pods with at least the pod's priority that are promised
+	// the row are there, too. It returns the reasons if they refuse. Used in a trial, Restore must follow when all is back in place.
+	Fits    func(row int32) (reasons []string, ok bool)
+	Restore func(row int32)
+	// ByRow says that Fits depends on nothing but the row, so that an answer holds until the row changes.
+	ByRow bool
+	// Extenders narrow preemption down further; nil if there are none. It gets victims by row and returns those of rows that remain.
+	Extenders func(ctx context.Context, victims map[int32]Victims) (map[int32]Victims, error)
 }
 
 // Victims are the pods to evict from a node.

@@ -138,6 +138,8 @@ func (q *Queue) Happened(event *plugin.Event, now time.Time) {
 				if name == "SchedulingGates" || !q.PreEnqueue(e.Profile, e.Pod.Object).OK() {
 					continue
 				}
+			} else if elsewhere(e, event, now) {
+				continue
 			} else if pending, ok := q.helpsBy(e, name, event); !ok {
 				continue
 			} else if pending {
@@ -148,6 +150,21 @@ func (q *Queue) Happened(event *plugin.Event, now time.Time) {
 		}
 	}
 }
+
+// elsewhere says that a pod left another node than the one that is promised to the entry: for a while its own victims are what it waits for.
+func elsewhere(e *Entry, event *plugin.Event, now time.Time) bool {
+	if event.Resource != plugin.AssignedPod || event.Action != plugin.Delete {
+		return false
+	}
+	gone, ok := event.Old.(*corev1.Pod)
+	if !ok || e.Promised == "" || now.Sub(e.Since) > promiseTrust {
+		return false
+	}
+	return gone.Spec.NodeName != "" && gone.Spec.NodeName != e.Promised
+}
+
+// promiseTrust is how long a pod with a promised node does not look at what happens on others.
+const promiseTrust = 10 * time.Second
 
 // interesting says whether a plugin waits for events of the kind in some profile, before each pod that it refused is looked at.
 func (q *Queue) interesting(name string, event *plugin.Event) bool {

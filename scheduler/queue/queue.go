@@ -48,6 +48,8 @@ type Entry struct {
 	First, Since time.Time
 	// Refused are the plugins that refused it the last time, Pending those among them that wait for something outside.
 	Refused, Pending []string
+	// Promised is the node that it is nominated for, "" if none.
+	Promised string
 	// Why is the last refusal's message.
 	Why string
 

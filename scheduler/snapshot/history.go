@@ -81,6 +81,7 @@ func (s *Snapshot) copyWith(nodes []*Node, pods [][]*Pod) *Snapshot {
 		}
 	}
 	copied.Volumes, copied.Devices = s.Volumes, s.Devices
+	copied.Volumes.users = map[string]int32{}
 	for row, node := range nodes {
 		if node != nil {
 			copied.SetNode(node.Object)
@@ -94,10 +95,7 @@ func (s *Snapshot) copyWith(nodes []*Node, pods [][]*Pod) *Snapshot {
 				continue
 			}
 			placed := copied.NewPod(p.Object)
-			copied.trial++ // volumes are shared: do not count them twice
-			copied.PlaceOn(placed, copied.rowFor(name))
-			copied.trial--
-			copied.pods[p.Object.UID] = placed
+			copied.Place(placed, name)
 		}
 	}
 	return copied

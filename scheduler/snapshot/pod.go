@@ -44,9 +44,9 @@ func (s *Snapshot) PlaceOn(p *Pod, row int32) {
 	s.Pods[row] = append(s.Pods[row], p)
 	p.Shape.refs++
 	s.charge(p, row, 1)
+	s.Volumes.place(p, 1)
 	if s.trial == 0 {
 		s.pods[p.Object.UID] = p
-		s.Volumes.place(p, 1)
 		s.remember(Change{Row: row, Pod: p, Added: true})
 		s.touch(row)
 	}
@@ -62,6 +62,7 @@ func (s *Snapshot) Displace(p *Pod) {
 	list[len(list)-1] = nil
 	s.Pods[row] = list[:len(list)-1]
 	s.charge(p, row, -1)
+	s.Volumes.place(p, -1)
 	p.Row = -1
 	if s.trial > 0 {
 		p.Shape.refs--
@@ -69,7 +70,6 @@ func (s *Snapshot) Displace(p *Pod) {
 	}
 	s.unref(p.Shape)
 	delete(s.pods, p.Object.UID)
-	s.Volumes.place(p, -1)
 	s.remember(Change{Row: row, Pod: p})
 	s.touch(row)
 	if s.Flags[row]&Present == 0 {

@@ -221,3 +221,6 @@ func (s *Snapshot) NameOf(row int32) string {
 	}
 	return ""
 }
+
+// RowSeq is the number of the row's last change.
+func (s *Snapshot) RowSeq(row int32) uint64 { return s.touched[row] }
