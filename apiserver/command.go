@@ -1,0 +1,188 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/septet-io/septet/apiserver/authn"
+	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/daemon"
+)
+
+// Command returns the command kube-apiserver: this component alone, on any etcd, with upstream's flags.
+func Command() *cobra.Command {
+	o := &options{}
+	return daemon.Component("kube-apiserver", "Serve the Kubernetes API", o.add, o.run)
+}
+
+// run serves until ctx ends.
+func (o *options) run(ctx context.Context) error {
+	config, standard, err := o.config()
+	if err != nil {
+		return daemon.UsageError("%v", err)
+	}
+	if names := o.noted(); len(names) > 0 {
+		klog.InfoS("Flags without a meaning here are ignored", "flags", strings.Join(names, " "))
+	}
+	if config.GetCertificate, err = o.serving(standard.Address); err != nil {
+		return err
+	}
+	if config.Etcd, err = store.Dial(store.Remote{Endpoints: o.etcdServers, CAFile: o.etcdCA, CertFile: o.etcdCert, KeyFile: o.etcdKey}); err != nil {
+		return err
+	}
+	defer config.Etcd.Close()
+	if config.Listener, err = net.Listen("tcp", net.JoinHostPort(o.bind.String(), fmt.Sprint(o.port))); err != nil {
+		return fmt.Errorf("--secure-port: %w", err)
+	}
+	server, err := Open(ctx, config, standard)
+	if err != nil {
+		config.Listener.Close()
+		return err
+	}
+	return server.RunAll(ctx)
+}
+
+// RunAll is Run with Bootstrap beside it, for servers that were made by Open. The first error ends both.
+func (s *Server) RunAll(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	booted := make(chan error, 1)
+	go func() {
+		err := s.Bootstrap(ctx)
+		if err != nil {
+			cancel()
+		}
+		booted <- err
+	}()
+	err := s.Run(ctx)
+	cancel()
+	if bootErr := <-booted; bootErr != nil && !errors.Is(bootErr, context.Canceled) {
+		return bootErr
+	}
+	return err
+}
+
+// config turns flags into a Config. Errors name the flag.
+func (o *options) config() (Config, Standard, error) {
+	config := Config{
+		EtcdPrefix: o.etcdPrefix, CompactEvery: o.etcdCompaction, RequestTimeout: o.requestTimeout,
+		MinWatch: time.Duration(o.minRequestTimeout) * time.Second, GoAwayChance: o.goAwayChance, MaxStreams: o.maxStreams,
+		ShutdownDelay: o.shutdownDelay, AllowOrigins: o.origins,
+	}
+	if o.etcdCompaction == 0 {
+		config.CompactEvery = -1
+	}
+	if o.profiling {
+		config.Paths = profilingPaths()
+	}
+	standard := Standard{
+		Port: int32(o.port), NodePorts: o.nodePorts,
+		ClientCAFile: o.clientCA, NoAnonymous: !o.anonymous, TokenFile: o.tokenFile, BootstrapTokens: o.bootstrapTokens,
+		Issuers: o.issuers, SigningKeyFile: o.signingKey, KeyFiles: o.accountKeys, Audiences: o.audiences, KeysURL: o.keysURL,
+		MaxTokenSeconds: int64(o.maxTokenLife / time.Second), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
+	}
+	if len(o.modes) == 0 {
+		standard.Modes = []string{"AlwaysAllow"}
+	}
+	err := o.supported()
+	if err != nil {
+		return config, standard, err
+	}
+	if len(o.etcdServers) == 0 {
+		return config, standard, errors.New("--etcd-servers must be specified")
+	}
+	if o.goAwayChance < 0 || o.goAwayChance > 0.02 {
+		return config, standard, errors.New("--goaway-chance can not be less than 0 or greater than 0.02")
+	}
+	if standard.ServiceCIDRs, err = serviceRanges(o.serviceRange); err != nil {
+		return config, standard, err
+	}
+	if standard.Address, err = o.address(); err != nil {
+		return config, standard, err
+	}
+	if o.headerCA != "" {
+		authorities := &daemon.Authorities{File: o.headerCA}
+		standard.HeaderCAFile = o.headerCA
+		standard.Header = &authn.Header{
+			Roots: authorities.Pool, AllowedNames: o.headerNames, User: o.headerUsers, UID: o.headerUIDs, Group: o.headerGroups, ExtraPrefix: o.extras,
+		}
+	}
+	standard.Kubelet, err = o.kubelet()
+	return config, standard, err
+}
+
+func serviceRanges(text string) ([]netip.Prefix, error) {
+	if text == "" {
+		text = "10.0.0.0/24" // upstream's default
+	}
+	var ranges []netip.Prefix
+	for _, part := range strings.Split(text, ",") {
+		prefix, err := netip.ParsePrefix(strings.TrimSpace(part))
+		if err != nil {
+			return nil, fmt.Errorf("--service-cluster-ip-range: %w", err)
+		}
+		ranges = append(ranges, prefix.Masked())
+	}
+	if len(ranges) > 2 || len(ranges) == 2 && ranges[0].Addr().Is4() == ranges[1].Addr().Is4() {
+		return nil, errors.New("--service-cluster-ip-range: one range, or two of different IP families")
+	}
+	return ranges, nil
+}
+
+// address is where members of the cluster reach the server.
+func (o *options) address() (netip.Addr, error) {
+	for _, ip := range []net.IP{o.advertise, o.bind} {
+		if address, ok := netip.AddrFromSlice(ip); ok && !address.IsUnspecified() {
+			return address.Unmap(), nil
+		}
+	}
+	// A socket that never sends anything tells which of the host's addresses leads outside.
+	conn, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	defer conn.Close()
+	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	return local.Addr(), err
+}
+
+// kubelet is the client side of connections to kubelets.
+func (o *options) kubelet() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.kubeletCA == ""}
+	if o.kubeletCA != "" {
+		authorities := &daemon.Authorities{File: o.kubeletCA}
+		pool, err := authorities.Pool()
+		if err != nil {
+			return nil, fmt.Errorf("--kubelet-certificate-authority: %w", err)
+		}
+		config.RootCAs = pool
+	}
+	if o.kubeletCert != "" {
+		pair := &daemon.Certificate{CertFile: o.kubeletCert, KeyFile: o.kubeletKey}
+		if _, err := pair.Get(); err != nil {
+			return nil, fmt.Errorf("--kubelet-client-certificate: %w", err)
+		}
+		config.GetClientCertificate = pair.GetClientCertificate
+	}
+	return config, nil
+}
+
+// profilingPaths serve Go's profiles to those whom authorization lets.
+func profilingPaths() map[string]http.Handler {
+	return map[string]http.Handler{
+		"/debug/pprof/": http.HandlerFunc(pprof.Index), "/debug/pprof": http.HandlerFunc(pprof.Index),
+		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile), "/debug/pprof/symbol": http.HandlerFunc(pprof.Symbol),
+		"/debug/pprof/trace": http.HandlerFunc(pprof.Trace),
+	}
+}

@@ -1,0 +1,195 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// options are upstream's flags that have a meaning here.
+type options struct {
+	bind                          net.IP
+	port                          int
+	advertise                     net.IP
+	certDir, certFile, keyFile    string
+	maxStreams                    int
+	goAwayChance                  float64
+	shutdownDelay, requestTimeout time.Duration
+	minRequestTimeout             int
+	origins                       []string
+	profiling                     bool
+
+	etcdServers                      []string
+	etcdCA, etcdCert, etcdKey        string
+	etcdPrefix                       string
+	etcdCompaction                   time.Duration
+	serviceRange                     string
+	nodePorts                        string
+	clientCA, tokenFile              string
+	anonymous, bootstrapTokens       bool
+	issuers, accountKeys, audiences  []string
+	signingKey, keysURL              string
+	maxTokenLife                     time.Duration
+	modes                            []string
+	headerCA                         string
+	headerNames, headerUsers         []string
+	headerUIDs, headerGroups, extras []string
+
+	kubeletCA, kubeletCert, kubeletKey string
+	kubeletAddresses                   []string
+
+	ignored, refused *pflag.FlagSet
+}
+
+// add declares the flags, in upstream's names and with its defaults.
+func (o *options) add(flags *pflag.FlagSet) {
+	flags.IPVar(&o.bind, "bind-address", net.IPv4zero, "address to listen on")
+	flags.IntVar(&o.port, "secure-port", 6443, "port to listen on, with TLS")
+	flags.IPVar(&o.advertise, "advertise-address", nil, "address at which members of the cluster reach this server; found out if not given")
+	flags.StringVar(&o.certDir, "cert-dir", "/var/run/kubernetes", "folder of apiserver.crt and apiserver.key, which are made if --tls-cert-file is not given")
+	flags.StringVar(&o.certFile, "tls-cert-file", "", "serving certificate, with its chain")
+	flags.StringVar(&o.keyFile, "tls-private-key-file", "", "key of --tls-cert-file")
+	flags.IntVar(&o.maxStreams, "http2-max-streams-per-connection", 0, "requests at a time over one connection; 0: 1000")
+	flags.Float64Var(&o.goAwayChance, "goaway-chance", 0, "how likely a request makes an HTTP/2 client connect again, at most 0.02")
+	flags.DurationVar(&o.shutdownDelay, "shutdown-delay-duration", 0, "how long to go on serving, not ready, before connections are refused")
+	flags.DurationVar(&o.requestTimeout, "request-timeout", defaultRequestTimeout, "how long a request may take that does not run long by nature")
+	flags.IntVar(&o.minRequestTimeout, "min-request-timeout", 1800, "seconds after which a watch may be ended")
+	flags.StringSliceVar(&o.origins, "cors-allowed-origins", nil, "regular expressions of browsers' origins that may read answers")
+	flags.BoolVar(&o.profiling, "profiling", true, "serve /debug/pprof/")
+
+	flags.StringSliceVar(&o.etcdServers, "etcd-servers", nil, "etcd's URLs")
+	flags.StringVar(&o.etcdCA, "etcd-cafile", "", "authorities of etcd")
+	flags.StringVar(&o.etcdCert, "etcd-certfile", "", "certificate to show to etcd")
+	flags.StringVar(&o.etcdKey, "etcd-keyfile", "", "key of --etcd-certfile")
+	flags.StringVar(&o.etcdPrefix, "etcd-prefix", "/registry", "prefix of all keys")
+	flags.DurationVar(&o.etcdCompaction, "etcd-compaction-interval", 5*time.Minute, "how much history to keep; 0: all")
+
+	flags.StringVar(&o.serviceRange, "service-cluster-ip-range", "", "where cluster IPs of Services come from: one range, or two of different families")
+	flags.StringVar(&o.nodePorts, "service-node-port-range", "30000-32767", "where node ports come from")
+	o.addAuthentication(flags)
+	flags.StringSliceVar(&o.modes, "authorization-mode", nil, "who decides, in order: AlwaysAllow, AlwaysDeny, RBAC, Node; AlwaysAllow if not given")
+
+	flags.StringVar(&o.kubeletCA, "kubelet-certificate-authority", "", "authorities of kubelets; without, they are not checked")
+	flags.StringVar(&o.kubeletCert, "kubelet-client-certificate", "", "certificate to show to kubelets")
+	flags.StringVar(&o.kubeletKey, "kubelet-client-key", "", "key of --kubelet-client-certificate")
+	flags.StringSliceVar(&o.kubeletAddresses, "kubelet-preferred-address-types",
+		[]string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, "which of a node's addresses to try, in order")
+	o.addIgnored(flags)
+}
+
+// addAuthentication declares how users are known.
+func (o *options) addAuthentication(flags *pflag.FlagSet) {
+	flags.BoolVar(&o.anonymous, "anonymous-auth", true, "let requests without credentials in as system:anonymous")
+	flags.StringVar(&o.clientCA, "client-ca-file", "", "authorities of users' certificates")
+	flags.StringVar(&o.tokenFile, "token-auth-file", "", "file of static tokens: token,user,uid,\"group,group\"")
+	flags.BoolVar(&o.bootstrapTokens, "enable-bootstrap-token-auth", false, "let Secrets of type bootstrap.kubernetes.io/token in kube-system authenticate")
+	flags.StringArrayVar(&o.issuers, "service-account-issuer", nil, "issuer of service account tokens; the first is that of new ones")
+	flags.StringArrayVar(&o.accountKeys, "service-account-key-file", nil, "public or private keys that verify service account tokens")
+	flags.StringVar(&o.signingKey, "service-account-signing-key-file", "", "private key that signs service account tokens")
+	flags.StringVar(&o.keysURL, "service-account-jwks-uri", "", "where others find the public keys, for the discovery document")
+	flags.StringSliceVar(&o.audiences, "api-audiences", nil, "who tokens for this server are meant for; the issuers if not given")
+	flags.DurationVar(&o.maxTokenLife, "service-account-max-token-expiration", 0, "how long new tokens may be valid")
+	flags.StringVar(&o.headerCA, "requestheader-client-ca-file", "", "authorities of proxies that authenticate users")
+	flags.StringSliceVar(&o.headerNames, "requestheader-allowed-names", nil, "common names that such proxies may have; any if not given")
+	flags.StringSliceVar(&o.headerUsers, "requestheader-username-headers", nil, "headers with the user's name")
+	flags.StringSliceVar(&o.headerUIDs, "requestheader-uid-headers", nil, "headers with the user's UID")
+	flags.StringSliceVar(&o.headerGroups, "requestheader-group-headers", nil, "headers with the user's groups")
+	flags.StringSliceVar(&o.extras, "requestheader-extra-headers-prefix", nil, "prefixes of headers with more about the user")
+}
+
+// ignored are upstream's flags that have no meaning here, by the kind of value that they take. Some have become facts
+// (--watch-cache), some steer machinery that works otherwise here.
+var ignored = map[string]string{
+	"string": `allow-metric-labels-manifest audit-log-format audit-log-mode audit-log-path
+		audit-log-version audit-webhook-mode audit-webhook-version
+		authentication-token-webhook-version
+		authorization-webhook-version cloud-config cloud-provider
+		debug-socket-path endpoint-reconciler-type external-hostname
+		log-json-info-buffer-size log-text-info-buffer-size min-compatibility-version oidc-groups-claim
+		oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip peer-advertise-port peer-ca-file
+		proxy-client-cert-file proxy-client-key-file show-hidden-metrics-for-version
+		storage-backend storage-media-type tls-min-version tracing-config-file`,
+	"strings": `admission-control disable-admission-plugins disabled-metrics enable-admission-plugins emulated-version
+		etcd-servers-overrides feature-gates oidc-required-claim oidc-signing-algs runtime-config strict-transport-security-directives
+		tls-cipher-suites tls-curve-preferences tls-sni-cert-key watch-cache-sizes allow-metric-labels`,
+	"int": `apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size audit-log-batch-throttle-burst audit-log-maxage
+		audit-log-maxbackup audit-log-maxsize audit-log-truncate-max-batch-size audit-log-truncate-max-event-size
+		audit-webhook-batch-buffer-size audit-webhook-batch-max-size audit-webhook-batch-throttle-burst
+		audit-webhook-truncate-max-batch-size audit-webhook-truncate-max-event-size default-not-ready-toleration-seconds
+		default-unreachable-toleration-seconds default-watch-cache-size delete-collection-workers identity-lease-duration-seconds
+		identity-lease-renew-interval-seconds kubelet-port kubelet-read-only-port kubernetes-service-node-port
+		lease-reuse-duration-seconds max-connection-bytes-per-sec max-mutating-requests-inflight max-requests-inflight`,
+	"duration": `audit-log-batch-max-wait audit-webhook-batch-max-wait audit-webhook-initial-backoff
+		authentication-token-webhook-cache-ttl authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
+		coordinated-leadership-lease-duration coordinated-leadership-renew-deadline coordinated-leadership-retry-period
+		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout event-ttl
+		kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period storage-initialization-timeout`,
+	"bool": `aggregator-reject-forwarding-redirect allow-privileged audit-log-batch-throttle-enable audit-log-compress
+		audit-log-truncate-enabled audit-webhook-batch-throttle-enable audit-webhook-truncate-enabled contention-profiling
+		disable-http2-serving emulation-forward-compatible enable-aggregator-routing enable-garbage-collector enable-logs-handler
+		enable-priority-and-fairness encryption-provider-config-automatic-reload log-json-split-stream log-text-split-stream
+		permit-address-sharing permit-port-sharing runtime-config-emulation-forward-compatible service-account-extend-token-expiration
+		service-account-lookup shutdown-send-retry-after watch-cache`,
+	"float": `audit-log-batch-throttle-qps audit-webhook-batch-throttle-qps`,
+}
+
+// refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
+const refused = `admission-control-config-file authentication-config authentication-token-webhook-config-file authorization-config
+		authorization-policy-file authorization-webhook-config-file egress-selector-config-file encryption-provider-config
+		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint audit-policy-file audit-webhook-config-file`
+
+// addIgnored declares the flags that are accepted without a meaning.
+func (o *options) addIgnored(flags *pflag.FlagSet) {
+	const usage = "accepted for compatibility"
+	o.ignored = pflag.NewFlagSet("ignored", pflag.ContinueOnError)
+	for kind, names := range ignored {
+		for _, name := range strings.Fields(names) {
+			switch kind {
+			case "string":
+				o.ignored.String(name, "", usage)
+			case "strings":
+				o.ignored.StringSlice(name, nil, usage)
+			case "int":
+				o.ignored.Int(name, 0, usage)
+			case "duration":
+				o.ignored.Duration(name, 0, usage)
+			case "bool":
+				o.ignored.Bool(name, false, usage)
+			case "float":
+				o.ignored.Float64(name, 0, usage)
+			}
+		}
+	}
+	flags.AddFlagSet(o.ignored)
+	o.refused = pflag.NewFlagSet("refused", pflag.ContinueOnError)
+	for _, name := range strings.Fields(refused) {
+		o.refused.String(name, "", "not supported")
+	}
+	flags.AddFlagSet(o.refused)
+}
+
+// supported is an error if a flag was given that asks for what is not there.
+func (o *options) supported() error {
+	var errs []error
+	o.refused.VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed && flag.Value.String() != "" {
+			errs = append(errs, fmt.Errorf("--%s is not supported", flag.Name))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// noted are the names of ignored flags that were given.
+func (o *options) noted() []string {
+	var names []string
+	o.ignored.VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed {
+			names = append(names, "--"+flag.Name)
+		}
+	})
+	return names
+}
