@@ -14,6 +14,8 @@ import (
 // settings is containerd's configuration file, version 4. What differs from containerd's own defaults has its reason here.
 //   - Every path is the node's own, so that several nodes live on one machine: sockets, netns, shims, runc's state.
 //   - Periodic work is slowed down: an idle node should use no CPU. Statistics are computed when they are asked for.
+//   - There is no runtime_path: containerd finds the shim by its name, in the PATH that launch gives it. By a path it would
+//     not know runc's shim, and ask it for its capabilities, which is one more process for every container.
 //   - The loopback device is brought up by containerd, not by one more plugin process for each pod.
 var settings = template.Must(template.New("config.toml").Parse(`version = 4
 root = {{.Root}}
@@ -71,7 +73,6 @@ oom_score = {{.OOMScore}}
     default_runtime_name = 'runc'
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
       runtime_type = 'io.containerd.runc.v2'
-      runtime_path = {{.Shim}}
       [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
         BinaryName = {{.Runc}}
         Root = {{.RuncRoot}}
@@ -98,7 +99,7 @@ func writeConfig(c Config, bin string) (string, error) {
 		"Socket": quote(c.socket()), "TTRPC": quote(c.socket() + ".ttrpc"), "ShimSockets": quote(filepath.Join(c.StateDir, "s")),
 		"Registries": quote(c.RegistryDir), "Pause": quote(PauseImage),
 		"CNIBin": quoteAll(append([]string{bin}, c.CNIBinDirs...)), "CNIConf": quote(c.CNIConfDir),
-		"Shim": quote(filepath.Join(bin, "containerd-shim-runc-v2")), "Runc": quote(filepath.Join(bin, "runc")),
+		"Runc":     quote(filepath.Join(bin, "runc")),
 		"RuncRoot": quote(filepath.Join(c.StateDir, "r")),
 	})
 	if err != nil {
