@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/go-jose/go-jose/v4"
@@ -100,7 +99,7 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if err := o.wire(s); err != nil {
 		return nil, err
 	}
-	s.standard = &o.Standard
+	s.standard, s.bootstrapped = &o.Standard, make(chan struct{})
 	return s, nil
 }
 
@@ -301,14 +300,15 @@ func (o *opening) Node(ctx context.Context, name string) (*corev1.Node, error) {
 	return lookup[*corev1.Node](ctx, o, "nodes", store.Key{Name: name})
 }
 
+// Bootstrapped is closed when what every cluster has is in the API.
+func (s *Server) Bootstrapped() <-chan struct{} { return s.bootstrapped }
+
 // Bootstrap starts the server's own informers and puts into the API what every cluster has; then it keeps the endpoints of
-// the "kubernetes" Service until ctx ends. The server is ready once the first part is done; an error there is returned.
+// the "kubernetes" Service until ctx ends. The server is ready once the first part is done; an error there is returned. Call it once.
 func (s *Server) Bootstrap(ctx context.Context) error {
-	var done sync.Once
-	finished := make(chan struct{})
 	s.Health.Check("poststarthook/rbac/bootstrap-roles", Ready, func(context.Context) error {
 		select {
-		case <-finished:
+		case <-s.bootstrapped:
 			return nil
 		default:
 			return errors.New("not finished")
@@ -322,7 +322,7 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
-	done.Do(func() { close(finished) })
+	close(s.bootstrapped)
 	if err := s.publishAuthentication(ctx); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}

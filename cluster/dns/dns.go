@@ -5,7 +5,6 @@ package dns
 import (
 	"context"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"os"
@@ -40,10 +39,11 @@ type Config struct {
 // Run answers names until ctx ends. It returns an error if the port is taken or the configuration is not understood.
 func Run(ctx context.Context, config Config) error {
 	caddy.Quiet, dnsserver.Quiet = true, true
-	log.SetOutput(logWriter{klog.FromContext(ctx)})
+	log.SetOutput(logWriter{})
 	instance, err := caddy.Start(caddy.CaddyfileInput{
 		Contents: []byte(config.corefile()), Filepath: "Corefile", ServerTypeName: "dns",
 	})
+	klog.ClearLogger() // the kubernetes plugin takes klog over, for all of the process
 	if err != nil {
 		return fmt.Errorf("name server on %s port %d: %w", config.Address, config.Port, err)
 	}
@@ -86,12 +86,13 @@ func (c *Config) upstream() []string {
 	return servers
 }
 
-// logWriter sends what CoreDNS says to the common log, where it is seen from -v 2 on.
-type logWriter struct{ logger klog.Logger }
+// logWriter passes on what CoreDNS says from -v 2 on. It must not go through klog, which the kubernetes plugin for a moment
+// leads back here.
+type logWriter struct{}
 
-var _ io.Writer = logWriter{}
-
-func (w logWriter) Write(line []byte) (int, error) {
-	w.logger.V(2).Info("dns: " + strings.TrimSpace(string(line)))
-	return len(line), nil
+func (logWriter) Write(line []byte) (int, error) {
+	if !klog.V(2).Enabled() {
+		return len(line), nil
+	}
+	return os.Stderr.Write(line)
 }

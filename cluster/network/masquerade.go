@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tableName is that of our nftables table; kube-proxy has its own.
+// tableName is that of the nftables table for Pods; kube-proxy has its own.
 const tableName = "septet-network"
 
-// masquerade lets Pods reach the outside under the node's address: whatever comes from the node's own ranges
-// and goes neither to Pods nor to a multicast group. The table is replaced in one transaction.
-func masquerade(own, cluster []string) error {
+// Masquerade lets the members of a network reach the outside under the node's address: whatever comes from its own ranges
+// and goes neither to the cluster's nor to a multicast group. The table of that name is replaced in one transaction.
+func Masquerade(tableName string, own, cluster []string) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return err
@@ -78,8 +78,8 @@ func matchPrefix(prefix netip.Prefix, source bool, op expr.CmpOp) []expr.Any {
 	}
 }
 
-// removeMasquerade deletes the table; it not being there is fine.
-func removeMasquerade() error {
+// RemoveMasquerade deletes a table of Masquerade; it not being there is fine.
+func RemoveMasquerade(tableName string) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func (c *Config) sync(lister corelisters.NodeLister) error {
 	if err := forwarding(); err != nil {
 		return err
 	}
-	if err := masquerade(own, c.ClusterCIDRs); err != nil {
+	if err := Masquerade(tableName, own, c.ClusterCIDRs); err != nil {
 		return fmt.Errorf("masquerade: %w", err)
 	}
 	if err := c.writeConf(own); err != nil {

@@ -88,5 +88,5 @@ func Remove(bridge string) error {
 	if link, linkErr := netlink.LinkByName(bridge); linkErr == nil {
 		err = errors.Join(err, netlink.LinkDel(link))
 	}
-	return errors.Join(err, removeMasquerade())
+	return errors.Join(err, RemoveMasquerade(tableName))
 }
