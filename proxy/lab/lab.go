@@ -44,6 +44,10 @@ func NewSpace(t testing.TB) *Space {
 		t.Skipf("no network namespaces here: %v", err)
 	}
 	t.Cleanup(func() { s.file.Close() })
+	// Addresses are to be of use at once, link-local ones too: no looking for duplicates.
+	for _, name := range []string{"net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_dad", "net/ipv6/conf/default/dad_transmits"} {
+		s.Set(name, "0")
+	}
 	s.Do(func() { s.up("lo") })
 	return s
 }

@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"k8s.io/klog/v2"
+)
+
+// machine follows this machine's addresses and bridges.
+type machine struct {
+	env *environment
+	// addresses is how many devices have an address; bridges are indices of bridges.
+	addresses map[netip.Addr]map[int]bool
+	bridges   map[int]bool
+}
+
+// followMachine looks at the machine now, and from then on whenever the kernel tells of a change, until ctx ends.
+func followMachine(ctx context.Context, env *environment) error {
+	done := ctx.Done()
+	links, addresses := make(chan netlink.LinkUpdate, 64), make(chan netlink.AddrUpdate, 64)
+	failed := func(err error) {
+		if ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Changes of network devices are no longer seen")
+		}
+	}
+	// Listen before looking: what comes in between is seen twice, not missed.
+	if err := errors.Join(
+		netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{ErrorCallback: failed}),
+		netlink.AddrSubscribeWithOptions(addresses, done, netlink.AddrSubscribeOptions{ErrorCallback: failed}),
+	); err != nil {
+		return fmt.Errorf("network devices: %w", err)
+	}
+	m := &machine{env: env, addresses: map[netip.Addr]map[int]bool{}, bridges: map[int]bool{}}
+	if err := m.look(); err != nil {
+		return err
+	}
+	go m.run(links, addresses)
+	return nil
+}
+
+// look takes stock.
+func (m *machine) look() error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("network devices: %w", err)
+	}
+	for _, link := range links {
+		if link.Type() == "bridge" {
+			m.bridges[link.Attrs().Index] = true
+		}
+	}
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("network addresses: %w", err)
+	}
+	for _, address := range addresses {
+		m.address(address.IP.String(), address.LinkIndex, true)
+	}
+	m.publish()
+	return nil
+}
+
+func (m *machine) address(text string, device int, there bool) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return
+	}
+	if m.addresses[addr] == nil {
+		m.addresses[addr] = map[int]bool{}
+	}
+	if m.addresses[addr][device] = true; !there {
+		delete(m.addresses[addr], device)
+	}
+	if len(m.addresses[addr]) == 0 {
+		delete(m.addresses, addr)
+	}
+}
+
+// run takes events until both channels are closed.
+func (m *machine) run(links chan netlink.LinkUpdate, addresses chan netlink.AddrUpdate) {
+	for links != nil || addresses != nil {
+		select {
+		case update, ok := <-links:
+			if !ok {
+				links = nil
+				continue
+			}
+			if update.Link == nil || update.Link.Type() != "bridge" {
+				continue
+			}
+			index := update.Link.Attrs().Index
+			if m.bridges[index] = true; update.Header.Type == rtmDelLink {
+				delete(m.bridges, index)
+			}
+		case update, ok := <-addresses:
+			if !ok {
+				addresses = nil
+				continue
+			}
+			m.address(update.LinkAddress.IP.String(), update.LinkIndex, update.NewAddr)
+		}
+		m.publish()
+	}
+}
+
+// rtmDelLink is RTM_DELLINK.
+const rtmDelLink = 17
+
+// publish tells the environment, in a fixed order.
+func (m *machine) publish() {
+	addresses := make([]netip.Addr, 0, len(m.addresses))
+	for addr := range m.addresses {
+		addresses = append(addresses, addr)
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	var bridges []uint32
+	// Where the firewall sees what bridges pass from port to port, answers find their way by themselves.
+	if !firewalled() {
+		for index := range m.bridges {
+			bridges = append(bridges, uint32(index))
+		}
+		slices.Sort(bridges)
+	}
+	m.env.setMachine(addresses, bridges)
+}
+
+// firewalled says whether br_netfilter is at work in this network namespace.
+func firewalled() bool {
+	data, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-iptables")
+	return err == nil && strings.TrimSpace(string(data)) == "1"
+}
