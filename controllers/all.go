@@ -4,6 +4,7 @@ import (
 	"github.com/septet-io/septet/controllers/cronjob"
 	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
+	"github.com/septet-io/septet/controllers/disruption"
 	"github.com/septet-io/septet/controllers/garbagecollector"
 	"github.com/septet-io/septet/controllers/job"
 	"github.com/septet-io/septet/controllers/namespace"
@@ -85,6 +86,12 @@ var all = []Entry{
 		Flag: "concurrent-cron-job-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return one(cronjob.New(e.Set, e.Events("cronjob-controller"), e.Workers, e.Config.Metrics))
+		},
+	},
+	{
+		Name: "disruption-controller", Alias: "disruption", Account: "disruption-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return disruption.New(e.Set, e.Events("controllermanager"))
 		},
 	},
 
