@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -21,6 +23,10 @@ type Backend struct {
 	leases    leases
 	revisions revisions
 	throttle  throttle
+
+	// id and streams name streams of watches apart, among all backends on a client.
+	id      string
+	streams atomic.Int64
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -44,6 +50,8 @@ type BackendOptions struct {
 	Journal *journal.Ring
 }
 
+var backends atomic.Int64
+
 // DefaultCompactEvery is upstream's --etcd-compaction-interval.
 const DefaultCompactEvery = 5 * time.Minute
 
@@ -56,6 +64,7 @@ func Connect(options BackendOptions) *Backend {
 		options.CompactEvery = DefaultCompactEvery
 	}
 	b := &Backend{options: options, client: options.Client, prefix: "/" + strings.Trim(options.Prefix, "/") + "/"}
+	b.id = strconv.FormatInt(backends.Add(1), 10)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.feed = newFeed(b)
 	b.leases.backend = b

@@ -16,7 +16,7 @@ func (c *Cache) Create(ctx context.Context, key Key, obj resource.Object, ttl ti
 	began := time.Now()
 	item, err := c.create(ctx, key, obj, ttl)
 	if err != nil {
-		return nil, asStatus(c.kind.GroupResource(), "create", err)
+		return nil, c.status("create", err)
 	}
 	c.note("create", began, item, 0)
 	return item, nil

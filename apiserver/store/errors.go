@@ -57,6 +57,14 @@ func asStatus(resource schema.GroupResource, verb string, err error) error {
 	return apierrors.NewInternalError(err)
 }
 
+// status is asStatus for this kind. What ended because the server stops says so.
+func (c *Cache) status(verb string, err error) error {
+	if err != nil && c.backend.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return errStopped
+	}
+	return asStatus(c.kind.GroupResource(), verb, err)
+}
+
 // is compares also with the form that errors have inside the server process.
 func is(err, kind error) bool {
 	return errors.Is(err, kind) || err.Error() == kind.Error() || rpctypes.ErrorDesc(err) == rpctypes.ErrorDesc(kind)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/metadata"
 	"k8s.io/klog/v2"
 )
 
@@ -31,6 +33,7 @@ type feed struct {
 	// nearest is the lowest revision that a waiter wants, so that the goroutine need not look at all of them.
 	nearest atomic.Int64
 	stop    context.CancelFunc // of the current etcd watch
+	stream  context.Context    // of a remote etcd watch, which progress is asked for
 	lost    atomic.Bool
 }
 
@@ -166,8 +169,11 @@ func (f *feed) watch() error {
 	} else {
 		options = append(options, clientv3.WithPrefix())
 	}
-	// A member that is cut off from its cluster would leave us with an old picture: end the watch instead.
-	for response := range f.backend.client.Watch(clientv3.WithRequireLeader(ctx), key, options...) {
+	ctx = f.backend.ownStream(ctx)
+	f.mu.Lock()
+	f.stream = ctx
+	f.mu.Unlock()
+	for response := range f.backend.client.Watch(ctx, key, options...) {
 		if err := response.Err(); err != nil {
 			return err
 		}
@@ -178,6 +184,14 @@ func (f *feed) watch() error {
 		f.handle(response.Events)
 	}
 	return ctx.Err()
+}
+
+// ownStream makes a watch with this context use a connection's stream alone. Word of progress goes to all watches of a
+// stream, and may overtake the birth of one: that would believe to have seen everything, having seen nothing. It also ends a watch on a
+// member that is cut off from its cluster, which would leave us with an old picture.
+func (b *Backend) ownStream(ctx context.Context) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, "watch-stream", strconv.FormatInt(b.streams.Add(1), 10)+"-"+b.id)
+	return clientv3.WithRequireLeader(ctx)
 }
 
 // handle applies changes in order, whole revisions, then tells those who wait.
@@ -295,10 +309,15 @@ func (f *feed) forget(w *waiter) {
 	delete(f.waiters, w)
 }
 
+// requestProgress asks the member that sends us changes how far it has come. A member in this process needs no asking.
 func (f *feed) requestProgress() {
-	// The context selects the stream: that of watch, which requires a leader.
-	err := f.backend.client.RequestProgress(clientv3.WithRequireLeader(f.backend.ctx))
-	if err != nil && f.backend.ctx.Err() == nil {
+	f.mu.Lock()
+	stream := f.stream
+	f.mu.Unlock()
+	if stream == nil {
+		return
+	}
+	if err := f.backend.client.RequestProgress(stream); err != nil && stream.Err() == nil {
 		klog.V(2).InfoS("Asking etcd for the progress of its watch failed", "err", err)
 	}
 }

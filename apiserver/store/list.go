@@ -11,7 +11,7 @@ import (
 // Get returns the object.
 func (c *Cache) Get(ctx context.Context, key Key, resourceVersion string) (*Item, error) {
 	item, err := c.get(ctx, key, resourceVersion)
-	return item, asStatus(c.kind.GroupResource(), "get", err)
+	return item, c.status("get", err)
 }
 
 func (c *Cache) get(ctx context.Context, key Key, resourceVersion string) (*Item, error) {
@@ -43,7 +43,7 @@ func (c *Cache) get(ctx context.Context, key Key, resourceVersion string) (*Item
 // List returns what a Query selects, in key order.
 func (c *Cache) List(ctx context.Context, q Query) (*Page, error) {
 	page, err := c.list(ctx, &q)
-	return page, asStatus(c.kind.GroupResource(), "list", err)
+	return page, c.status("list", err)
 }
 
 func (c *Cache) list(ctx context.Context, q *Query) (*Page, error) {

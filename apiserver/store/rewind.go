@@ -41,13 +41,16 @@ func (c *Cache) rewind(ctx context.Context, w *watcher, after int64) (from int64
 	}
 	for {
 		c.mu.Lock()
-		s, floor := c.snapshot.Load(), c.log.floor
+		s, floor, stopped := c.snapshot.Load(), c.log.floor, c.stopped
 		if s != nil && after >= floor {
 			from = c.log.after(after)
 			c.mu.Unlock()
 			return from, nil
 		}
 		c.mu.Unlock()
+		if stopped {
+			return 0, errStopped
+		}
 		if s == nil {
 			return 0, errRestarted
 		}
@@ -56,7 +59,7 @@ func (c *Cache) rewind(ctx context.Context, w *watcher, after int64) (from int64
 			return 0, newExpired("too old resource version: " + formatRevision(after) + " (" + formatRevision(floor) + ")")
 		}
 		if err != nil {
-			return 0, asStatus(c.kind.GroupResource(), "watch", err)
+			return 0, c.status("watch", err)
 		}
 		c.mu.Lock()
 		// Unless the log has been cut or begun anew meanwhile.
@@ -72,7 +75,8 @@ func (c *Cache) readHistory(ctx context.Context, s *snapshot, after, upTo int64)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	h := history{cache: c, snapshot: s, last: map[Key]*Item{}}
-	responses := c.backend.client.Watch(clientv3.WithRequireLeader(ctx), c.prefix,
+	stream := c.backend.ownStream(ctx)
+	responses := c.backend.client.Watch(stream, c.prefix,
 		clientv3.WithPrefix(), clientv3.WithRev(after+1), clientv3.WithPrevKV(), clientv3.WithProgressNotify())
 	// The end of the history shows by a later change, or by etcd's word that it has sent all.
 	progress := time.NewTicker(firstProgress)
@@ -91,7 +95,9 @@ func (c *Cache) readHistory(ctx context.Context, s *snapshot, after, upTo int64)
 				return h.changes, err
 			}
 		case <-progress.C:
-			c.backend.feed.requestProgress()
+			if err := c.backend.client.RequestProgress(stream); err != nil {
+				return nil, err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

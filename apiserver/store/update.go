@@ -15,7 +15,7 @@ func (c *Cache) Update(ctx context.Context, key Key, pre *Preconditions, orCreat
 	began := time.Now()
 	item, saw, changed, err := c.update(ctx, key, pre, orCreate, change)
 	if err != nil {
-		return nil, false, asStatus(c.kind.GroupResource(), "update", err)
+		return nil, false, c.status("update", err)
 	}
 	if changed {
 		c.note("update", began, item, saw)
@@ -150,7 +150,7 @@ func (c *Cache) Delete(ctx context.Context, key Key, pre *Preconditions, check f
 	began := time.Now()
 	item, saw, err := c.delete(ctx, key, pre, check)
 	if err != nil {
-		return nil, asStatus(c.kind.GroupResource(), "delete", err)
+		return nil, c.status("delete", err)
 	}
 	c.note("delete", began, item, saw)
 	return item, nil

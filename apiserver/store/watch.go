@@ -15,7 +15,7 @@ import (
 func (c *Cache) Watch(ctx context.Context, q WatchQuery) (Watcher, error) {
 	w, err := c.watch(ctx, &q)
 	if err != nil {
-		return nil, asStatus(c.kind.GroupResource(), "watch", err)
+		return nil, c.status("watch", err)
 	}
 	return w, nil
 }
