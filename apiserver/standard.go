@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/septet-io/septet/apiserver/admission/plugins"
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/authn/serviceaccount"
 	"github.com/septet-io/septet/apiserver/authz"
@@ -64,6 +65,9 @@ type Standard struct {
 	// Modes of authorization in order: Node, RBAC, AlwaysAllow, AlwaysDeny; Node and RBAC if nil.
 	Modes []string
 
+	// EnablePlugins and DisablePlugins change which admission plug-ins run, by name.
+	EnablePlugins, DisablePlugins []string
+
 	// Kubelet is the client side of connections to kubelets.
 	Kubelet             *tls.Config
 	KubeletAddressTypes []string
@@ -96,6 +100,11 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if err := o.authorize(s); err != nil {
 		return nil, err
 	}
+	own, err := plugins.New(&plugins.Env{Set: s.Loopback}, o.EnablePlugins, o.DisablePlugins)
+	if err != nil {
+		return nil, err
+	}
+	s.env.Admission.Plugins = append(own, config.Admission...)
 	if err := o.wire(s); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,77 @@
+// Package plugins are the admission plug-ins that a server has by default, a file each, and the order in which they run.
+package plugins
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/client"
+)
+
+// Env is what plug-ins may look at: the server's own objects, through its own clients.
+type Env struct {
+	// Set is the server's loopback client; its informers are started after the plug-ins are made.
+	Set *client.Set
+}
+
+// entry is a line of the table.
+type entry struct {
+	name string
+	make func(*Env) (admission.Plugin, error)
+	// off says that it runs only if --enable-admission-plugins names it.
+	off bool
+}
+
+// all is every plug-in in upstream's order: what changes objects comes before what counts and refuses them.
+var all = []entry{
+	{name: "NamespaceLifecycle", make: namespaceLifecycle},       // nothing else matters in a namespace that is not there
+	{name: "ServiceAccount", make: serviceAccount},               // adds volumes, which others look at
+	{name: "TaintNodesByCondition", make: taintNodesByCondition}, //
+	{name: "Priority", make: priority},                           //
+	{name: "DefaultTolerationSeconds", make: defaultTolerations}, //
+	{name: "StorageObjectInUseProtection", make: storageInUse},   //
+	{name: "DefaultIngressClass", make: defaultIngressClass},     //
+	{name: "DefaultStorageClass", make: defaultStorageClass},     //
+}
+
+// Names returns the names of all plug-ins in running order.
+func Names() []string {
+	var names []string
+	for _, e := range all {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// New makes the plug-ins that are on: the default ones, and those of enable, without those of disable. A name that
+// no plug-in has is an error.
+func New(env *Env, enable, disable []string) ([]admission.Plugin, error) {
+	for _, name := range slices.Concat(enable, disable) {
+		if !slices.Contains(Names(), name) {
+			return nil, fmt.Errorf("there is no admission plug-in %q; there are %v", name, Names())
+		}
+	}
+	var made []admission.Plugin
+	for _, e := range all {
+		if slices.Contains(disable, e.name) || e.off && !slices.Contains(enable, e.name) {
+			continue
+		}
+		plugin, err := e.make(env)
+		if err != nil {
+			return nil, fmt.Errorf("admission plug-in %s: %w", e.name, err)
+		}
+		plugin.Name = e.name
+		made = append(made, plugin)
+	}
+	return made, nil
+}
+
+// is says whether a request is for a resource itself or a subresource of it.
+func is(a *admission.Attributes, group, resource, subresource string) bool {
+	return a.Resource.Group == group && a.Resource.Resource == resource && a.Subresource == subresource
+}
+
+func groupResource(a *admission.Attributes) schema.GroupResource { return a.Resource.GroupResource() }
