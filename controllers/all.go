@@ -38,6 +38,18 @@ var all = []Entry{
 		},
 	},
 
+	{
+		Name: "serviceaccount-token-controller", Alias: "serviceaccount-token",
+		Flag: "concurrent-serviceaccount-token-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			key, bundle, err := e.Config.tokenMaterial()
+			if err != nil || len(key) == 0 {
+				return nil, err
+			}
+			return one(serviceaccount.NewTokens(e.Set, e.Workers, key, bundle))
+		},
+	},
+
 	// Workloads, from the outside in: each makes the objects that the next one runs.
 	{
 		Name: "deployment-controller", Alias: "deployment", Account: "deployment-controller",
@@ -108,6 +120,12 @@ var all = []Entry{
 		Name: "pod-garbage-collector-controller", Alias: "podgc", Account: "pod-garbage-collector",
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return one(podgc.New(e.Set, e.Config.terminatedPods()))
+		},
+	},
+	{
+		Name: "legacy-serviceaccount-token-cleaner-controller", Alias: "legacy-service-account-token-cleaner", Account: "legacy-service-account-token-cleaner",
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(serviceaccount.NewLegacyCleaner(e.Set, e.Config.LegacyTokenCleanUp))
 		},
 	},
 	{

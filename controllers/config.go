@@ -139,3 +139,15 @@ func (c *Config) terminatedPods() int {
 	}
 	return max(0, c.TerminatedPodThreshold)
 }
+
+// tokenMaterial returns the key that signs tokens in Secrets, empty if there is none, and the bundle that goes with them.
+func (c *Config) tokenMaterial() (key, bundle []byte, err error) {
+	if c.ServiceAccountKeyFile == "" {
+		return nil, nil, nil
+	}
+	if key, err = os.ReadFile(c.ServiceAccountKeyFile); err != nil {
+		return nil, nil, fmt.Errorf("service account private key: %w", err)
+	}
+	bundle, err = c.rootCA()
+	return key, bundle, err
+}
