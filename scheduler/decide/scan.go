@@ -164,11 +164,12 @@ func (g *program) withoutOwn(pod *snapshot.Pod, row int32) uint32 {
 	if !g.snapshot.Exists(row) {
 		return absent
 	}
-	nominated := g.snapshot.Nominated[row]
-	others := slices.DeleteFunc(slices.Clone(nominated), func(p *snapshot.Pod) bool { return p.Object.UID == pod.Object.UID })
-	g.snapshot.Nominated[row] = others
-	defer func() { g.snapshot.Nominated[row] = nominated }()
-	if v := g.checkPromised(row, g.checkAll); v != 0 {
+	if len(g.snapshot.Nominated[row]) == 0 {
+		return g.checkAll(row)
+	}
+	var v uint32
+	g.withoutSelf(pod, row, func() { v = g.checkPromised(row, g.checkAll) })
+	if v != 0 {
 		return v
 	}
 	return g.checkAll(row)
