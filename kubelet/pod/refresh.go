@@ -134,6 +134,8 @@ func (w *Worker) publish() {
 	w.old = s
 	w.mu.Lock()
 	w.view = View{Pod: w.pod, Runtime: w.runtime, Status: s, Terminating: w.stage >= terminating, Stopped: w.stage >= terminated}
+	close(w.seen)
+	w.seen = make(chan struct{})
 	w.mu.Unlock()
 	if w.stage == gone || w.finished {
 		return

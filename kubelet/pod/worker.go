@@ -37,6 +37,8 @@ type Worker struct {
 	mu    sync.Mutex
 	inbox []func()
 	wake  chan struct{}
+	// seen is closed and replaced each time that the view changes.
+	seen chan struct{}
 	// view is what others may see of the pod.
 	view View
 
@@ -119,7 +121,7 @@ func Start(ctx context.Context, host *Host, pod *v1.Pod, found *cri.Pod, end *En
 		found = &cri.Pod{UID: pod.UID, Name: pod.Name, Namespace: pod.Namespace}
 	}
 	w := &Worker{
-		host: host, uid: pod.UID, wake: make(chan struct{}, 1),
+		host: host, uid: pod.UID, wake: make(chan struct{}, 1), seen: make(chan struct{}),
 		pod: pod, runtime: found, end: end, old: pod.Status.DeepCopy(), stale: map[string]bool{},
 		retries: map[string]retry{}, busy: map[string]bool{}, waiting: map[string]v1.ContainerStateWaiting{},
 		retry: map[string]time.Time{}, backoff: map[string]Backoff{}, images: map[string]*prefetch{},
@@ -193,6 +195,26 @@ func (w *Worker) View() View {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.view
+}
+
+// WaitExit waits until the container of that id does not run any more, or ctx or
+// the worker ends.
+func (w *Worker) WaitExit(ctx context.Context, id string) {
+	for {
+		w.mu.Lock()
+		c, seen := w.view.Runtime.ByID(id), w.seen
+		w.mu.Unlock()
+		if c == nil || c.State == cri.Exited {
+			return
+		}
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			return
+		case <-w.ctx.Done():
+			return
+		}
+	}
 }
 
 // post has f run by the worker's goroutine, and everything looked at again.
