@@ -92,8 +92,23 @@ func (s *Space) Address(device string, addresses ...string) {
 			s.must(err)
 			address.Flags = unix.IFA_F_NODAD
 			s.must(netlink.AddrAdd(link, address))
+			s.inUse(address.IP)
 		}
 	})
+}
+
+// inUse waits until the kernel takes packets for an address: for IPv6 it gets round to that some time after the address was added.
+func (s *Space) inUse(ip net.IP) {
+	for {
+		routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_LOCAL}, netlink.RT_FILTER_TABLE)
+		s.must(err)
+		for _, route := range routes {
+			if route.Type == unix.RTN_LOCAL && route.Dst != nil && route.Dst.IP.Equal(ip) {
+				return
+			}
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 // Route sends everything by way of the gateways.
@@ -123,6 +138,25 @@ func Wire(a *Space, nameA string, b *Space, nameB string) {
 		a.up(nameA)
 	})
 	b.Do(func() { b.up(nameB) })
+	a.Ready(nameA)
+	b.Ready(nameB)
+}
+
+// Ready waits until devices are in operation: the kernel notices only now and then that a cable has been plugged in, and IPv6 does nothing before. Addresses
+// are best given after that.
+func (s *Space) Ready(devices ...string) {
+	s.Do(func() {
+		for _, device := range devices {
+			for {
+				link, err := netlink.LinkByName(device)
+				s.must(err)
+				if link.Attrs().OperState == netlink.OperUp {
+					break
+				}
+				time.Sleep(2 * time.Millisecond)
+			}
+		}
+	})
 }
 
 // Node is a machine with a bridge, a Pod network and a way to the outside.
@@ -152,8 +186,17 @@ func NewNode(t testing.TB) *Node {
 	n.Do(func() {
 		attributes := netlink.NewLinkAttrs()
 		attributes.Name = "br0"
-		n.must(netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attributes}))
+		bridge := &netlink.Bridge{LinkAttrs: attributes}
+		n.must(netlink.LinkAdd(bridge))
+		// A bridge without ports is not in operation.
+		attributes = netlink.NewLinkAttrs()
+		attributes.Name, attributes.MasterIndex = "stub", bridge.Index
+		n.must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "stub-peer"}))
+		for _, name := range []string{"br0", "stub", "stub-peer"} {
+			n.up(name)
+		}
 	})
+	n.Ready("br0")
 	n.Address("br0", BridgeIP+"/24", BridgeIP6+"/64")
 	Wire(n.Space, "eth0", n.Outside, "eth0")
 	n.Address("eth0", NodeIP+"/24", NodeIP6+"/64")
