@@ -9,7 +9,9 @@ package main
 
 import (
 	"context"
+	"runtime/debug"
 
+	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
 	"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2/manager"
 	_ "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2/task/plugin" // registers the task service
 	"github.com/containerd/containerd/v2/pkg/shim"
@@ -29,8 +31,24 @@ func main() {
 		Requires: []plugin.Type{plugins.TTRPCPlugin},
 		InitFn: func(*plugin.InitContext) (any, error) {
 			runc.Monitor = quick{runc.Monitor}
+			debug.SetGCPercent(100) // a heap of 2 MB that is collected at 40 % is collected all the time
 			return struct{}{}, nil
 		},
 	})
-	shim.RunShim(context.Background(), manager.NewShimManager("io.containerd.runc.v2"))
+	shim.RunShim(context.Background(), brief{manager.NewShimManager("io.containerd.runc.v2")})
+}
+
+// brief turns garbage collection off in the processes that live for milliseconds only: `shim start` and `shim delete`.
+type brief struct {
+	shim.Shim
+}
+
+func (b brief) Start(ctx context.Context, params *bootapi.BootstrapParams) (*bootapi.BootstrapResult, error) {
+	debug.SetGCPercent(-1)
+	return b.Shim.Start(ctx, params)
+}
+
+func (b brief) Stop(ctx context.Context, id string) (shim.StopStatus, error) {
+	debug.SetGCPercent(-1)
+	return b.Shim.Stop(ctx, id)
 }
