@@ -96,12 +96,17 @@ func (p pick) chain(config Config) Chain {
 	case outside:
 		chain.Rules = append(chain.Rules, Rule{Op: MarkOutside, Mark: config.MasqueradeMark, Inside: config.Inside})
 	}
-	if p.affinity == 0 {
-		chain.Rules = append(chain.Rules, Rule{Op: Pick, Set: ids, Count: p.count})
-		return chain
+	choose := Rule{Op: Pick, Set: ids}
+	if p.affinity > 0 {
+		chain.Rules = append(chain.Rules, Rule{Op: Resume, Set: ids, Timeout: p.affinity})
+		choose = Rule{Op: PickSticky, Set: ids, Timeout: p.affinity}
 	}
-	chain.Rules = append(chain.Rules,
-		Rule{Op: Resume, Set: ids, Timeout: p.affinity},
-		Rule{Op: PickSticky, Set: ids, Count: p.count, Timeout: p.affinity})
+	// A packet may be on its way here while endpoints go, and draw the number of one that has just gone. The first one is always there.
+	for _, count := range []uint32{p.count, 1} {
+		choose.Count = count
+		if len(chain.Rules) == 0 || chain.Rules[len(chain.Rules)-1] != choose {
+			chain.Rules = append(chain.Rules, choose)
+		}
+	}
 	return chain
 }
