@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"time"
+
 	"github.com/septet-io/septet/controllers/cronjob"
 	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
@@ -8,6 +10,8 @@ import (
 	"github.com/septet-io/septet/controllers/garbagecollector"
 	"github.com/septet-io/septet/controllers/job"
 	"github.com/septet-io/septet/controllers/namespace"
+	"github.com/septet-io/septet/controllers/nodeipam"
+	"github.com/septet-io/septet/controllers/nodelifecycle"
 	"github.com/septet-io/septet/controllers/podgc"
 	"github.com/septet-io/septet/controllers/replicaset"
 	"github.com/septet-io/septet/controllers/replicationcontroller"
@@ -47,6 +51,27 @@ var all = []Entry{
 				return nil, err
 			}
 			return one(serviceaccount.NewTokens(e.Set, e.Workers, key, bundle))
+		},
+	},
+
+	// What a Node needs before Pods can run on it.
+	{
+		Name: "node-ipam-controller", Alias: "nodeipam", Account: "node-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			ranges, avoid, err := e.Config.Nodes.ranges()
+			if err != nil || len(ranges) == 0 {
+				return nil, err
+			}
+			return one(nodeipam.New(e.Set, e.Events("cidrAllocator"), ranges, avoid))
+		},
+	},
+	{
+		Name: "node-lifecycle-controller", Alias: "nodelifecycle", Account: "node-controller", Workers: 8,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(nodelifecycle.New(e.Set, e.Events("node-controller"), nodelifecycle.Config{
+				Grace: orDefault(e.Config.Nodes.MonitorGracePeriod, 50*time.Second), StartupGrace: orDefault(e.Config.Nodes.StartupGracePeriod, time.Minute),
+				Workers: e.Workers,
+			}))
 		},
 	},
 
