@@ -62,12 +62,8 @@ type bench struct {
 }
 
 func newBench(b *testing.B) *bench {
-	config := testConfig(b)
-	r := start(b, config)
-	if _, err := r.ImportImage(b.Context(), images.Busybox(b)); err != nil {
-		b.Fatal(err)
-	}
-	n := &bench{config: config, client: dial(b, r), logs: b.TempDir(), times: map[string][]time.Duration{}}
+	r, client := networkNode(b)
+	n := &bench{config: r.config, client: client, logs: b.TempDir(), times: map[string][]time.Duration{}}
 	n.account(b, r.current.PID)
 	return n
 }
@@ -77,6 +73,7 @@ func (n *bench) pod(b *testing.B, i int) { n.start(b, i)() }
 
 func (n *bench) start(b *testing.B, i int) (end func()) {
 	pod := hostPod(n.config, fmt.Sprint("pod", i), n.logs)
+	pod.Linux.SecurityContext.NamespaceOptions.Network = runtimeapi.NamespaceMode_POD
 	var sandbox *runtimeapi.RunPodSandboxResponse
 	var created *runtimeapi.CreateContainerResponse
 	n.timed(b, "1-sandbox", func() (err error) {

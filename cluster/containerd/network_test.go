@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -21,18 +20,15 @@ import (
 // nodeNamespace makes a named network namespace for a node and returns its path.
 func nodeNamespace(t testing.TB, name string) string {
 	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	onOwnThread(func() {
 		ns, err := netns.NewNamed(name)
 		if err == nil {
 			err = ns.Close()
 		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(func() { netns.DeleteNamed(name) })
 	return filepath.Join("/run/netns", name)
 }
@@ -45,10 +41,9 @@ func inNode(t testing.TB, path string, f func() error) {
 	}
 }
 
-// Pods of a node in a network namespace of its own get addresses, reach each other, and are reached by host ports; a
-// purge removes their network with them.
-func TestPodNetwork(t *testing.T) {
-	t.Parallel()
+// networkNode starts a node in a network namespace of its own, with a pod network and the busybox image.
+func networkNode(t testing.TB) (*Runtime, cri) {
+	t.Helper()
 	config := testConfig(t)
 	config.NetNS = nodeNamespace(t, config.NodeName)
 	r := start(t, config)
@@ -70,7 +65,15 @@ func TestPodNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return networkReady(t, client) })
+	return r, client
+}
 
+// Pods of a node in a network namespace of its own get addresses, reach each other, and are reached by host ports; a
+// purge removes their network with them.
+func TestPodNetwork(t *testing.T) {
+	t.Parallel()
+	r, client := networkNode(t)
+	config := r.config
 	server, serverIPs := networkPod(t, client, config, "server", &runtimeapi.PortMapping{HostPort: 8080, ContainerPort: 80})
 	visitor, _ := networkPod(t, client, config, "visitor")
 	if len(serverIPs) != 2 {

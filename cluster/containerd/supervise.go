@@ -75,15 +75,28 @@ func inNetNS(path string, f func() error) error {
 		return err
 	}
 	defer target.Close()
-	result := make(chan error, 1)
+	var result error
+	onOwnThread(func() {
+		if result = os.NewSyscallError("setns", unix.Setns(int(target.Fd()), unix.CLONE_NEWNET)); result == nil {
+			result = f()
+		}
+	})
+	return result
+}
+
+// onOwnThread calls f on a thread that ends afterwards, so that f may change the thread's namespaces. The process's first
+// thread, by which others see the process, cannot end; it waits if it is met.
+func onOwnThread(f func()) {
+	finished := make(chan struct{})
 	go func() {
-		// Never unlocked: the thread, being in another namespace, must end with this goroutine.
+		defer close(finished)
 		runtime.LockOSThread()
-		if err := unix.Setns(int(target.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- os.NewSyscallError("setns", err)
+		if unix.Gettid() == unix.Getpid() {
+			onOwnThread(f)
+			runtime.UnlockOSThread()
 			return
 		}
-		result <- f()
+		f()
 	}()
-	return <-result
+	<-finished
 }

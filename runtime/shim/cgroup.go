@@ -92,17 +92,30 @@ func (g *cgroups) prepare(cpuset, path string, shares *uint64) error {
 		return nil
 	}
 	if dir, ok := g.paths["cpu"]; ok {
-		return os.WriteFile(filepath.Join(dir, "cpu.shares"), []byte(strconv.FormatUint(*shares, 10)), 0o644)
+		return setFile(filepath.Join(dir, "cpu.shares"), strconv.FormatUint(*shares, 10))
 	}
 	if g.unified != "" {
 		// Absent if the parent does not hand the controller down; then there is nothing to share by.
 		weight := 1 + (max(*shares, 2)-2)*9999/262142
-		err := os.WriteFile(filepath.Join(g.unified, "cpu.weight"), []byte(strconv.FormatUint(weight, 10)), 0o644)
+		err := setFile(filepath.Join(g.unified, "cpu.weight"), strconv.FormatUint(weight, 10))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// setFile writes to a file of the kernel's; unlike os.WriteFile, it does not try to make one.
+func setFile(name, value string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // inheritCPUs fills cpuset.cpus and cpuset.mems of a cgroup v1 and of its parents from their parents': nobody can enter
@@ -123,7 +136,7 @@ func inheritCPUs(mount, path string) error {
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(filepath.Join(child, file), parent, 0o644); err != nil {
+			if err := setFile(filepath.Join(child, file), string(parent)); err != nil {
 				return err
 			}
 		}
@@ -140,7 +153,7 @@ func (g *cgroups) enter() (*os.File, error) {
 		return os.OpenFile(g.unified, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	}
 	for _, dir := range g.paths {
-		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0o644); err != nil {
+		if err := setFile(filepath.Join(dir, "tasks"), "0"); err != nil {
 			return nil, fmt.Errorf("entering %s: %w", dir, err)
 		}
 	}

@@ -127,15 +127,8 @@ func (c call) run(b *sandbox) (err error) {
 		groups.remove()
 		_ = os.RemoveAll(c.dir())
 	}()
-	result := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread, which changes its namespace and cgroups, must end with this goroutine.
-		runtime.LockOSThread()
-		var e error
-		pid, e = b.start(groups)
-		result <- e
-	}()
-	if err := <-result; err != nil {
+	onOwnThread(func() { pid, err = b.start(groups) })
+	if err != nil {
 		return err
 	}
 	started, alive := processStart(pid)
@@ -153,6 +146,23 @@ func (c call) run(b *sandbox) (err error) {
 		return err
 	}
 	return os.WriteFile(c.pidFile, []byte(strconv.Itoa(pid)), 0o644)
+}
+
+// onOwnThread calls f on a thread that ends afterwards, so that f may change the thread's namespaces and cgroups. The
+// process's first thread cannot end; it waits if it is met.
+func onOwnThread(f func()) {
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			onOwnThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		f()
+	}()
+	<-finished
 }
 
 // start makes the calling thread what the sandbox is to be, as far as a thread can, and starts pause from it, which does
@@ -194,7 +204,7 @@ func (b *sandbox) start(groups *cgroups) (int, error) {
 		err = fmt.Errorf("pause failed at step %d", step[0])
 	}
 	if err == nil && b.oomScore != nil && *b.oomScore != 0 {
-		err = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(*b.oomScore)), 0o644)
+		err = setFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), strconv.Itoa(*b.oomScore))
 	}
 	return pid, err
 }
@@ -215,7 +225,7 @@ func (b *sandbox) enterNetwork() error {
 	for name, value := range b.sysctls {
 		// Dots part the levels; a slash stands for a dot in a name (sysctl.d(5)).
 		path := strings.NewReplacer(".", "/", "/", ".").Replace(name)
-		if err := os.WriteFile("/proc/sys/"+path, []byte(value), 0o644); err != nil {
+		if err := setFile("/proc/sys/"+path, value); err != nil {
 			return err
 		}
 	}
