@@ -213,3 +213,25 @@ func cgroupPIDs(t testing.TB, parent string) (pids []string) {
 	}
 	return pids
 }
+
+// A pod with a user namespace of its own, which is runc's to make, has a network and works as others do.
+func TestUserNamespace(t *testing.T) {
+	t.Parallel()
+	r, client := networkNode(t)
+	pod := hostPod(r.config, "mapped", t.TempDir())
+	options := pod.Linux.SecurityContext.NamespaceOptions
+	options.Network = runtimeapi.NamespaceMode_POD
+	mapping := []*runtimeapi.IDMapping{{HostId: 100000, ContainerId: 0, Length: 65536}}
+	options.UsernsOptions = &runtimeapi.UserNamespace{Mode: runtimeapi.NamespaceMode_POD, Uids: mapping, Gids: mapping}
+	sandbox, err := client.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: pod})
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := runContainer(t, client, pod, sandbox.PodSandboxId, "main", "sleep", "1000")
+	if got := strings.Fields(execSync(t, client, container, "cat", "/proc/self/uid_map")); strings.Join(got, " ") != "0 100000 65536" {
+		t.Errorf("user IDs are mapped %q", got)
+	}
+	if got := execSync(t, client, container, "ip", "route"); !strings.Contains(got, "default via 10.77.0.1") {
+		t.Errorf("routes: %q", got)
+	}
+}
