@@ -40,7 +40,7 @@ func (s *scheduler) schedule(ctx context.Context, e *queue.Entry) {
 	if result.Failure != nil {
 		s.postFilter(ctx, a, result.Failure)
 	}
-	s.why.note(a, &result, moment, s.snapshot)
+	s.why.note(a, &result, moment, s)
 	switch {
 	case result.Err != nil:
 		s.failed(ctx, a, result.Err)

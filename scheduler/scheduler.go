@@ -29,6 +29,7 @@ import (
 	"github.com/septet-io/septet/scheduler/decide"
 	"github.com/septet-io/septet/scheduler/plugin"
 	"github.com/septet-io/septet/scheduler/plugins"
+	"github.com/septet-io/septet/scheduler/plugins/defaultpreemption"
 	"github.com/septet-io/septet/scheduler/profile"
 	"github.com/septet-io/septet/scheduler/queue"
 	"github.com/septet-io/septet/scheduler/snapshot"
@@ -42,6 +43,7 @@ type server struct {
 	recorder  *recorder
 	why       *archive
 	informers map[kind]cache.SharedIndexInformer
+	terms     uint64
 }
 
 // scheduler is one term of leading: its Snapshot and queue are made anew from the informers.
@@ -57,6 +59,10 @@ type scheduler struct {
 	writers  *pool
 	waiting  map[types.UID]*waitingPod
 	now      func() time.Time
+	term     uint64        // counts the times that this process has led
+	over     chan struct{} // closed when the term has ended
+	// preemption is what the decision that is being made has considered to make room.
+	preemption *Preemption
 }
 
 // lastMounted is the last pattern that Config.Mount is called with.
@@ -160,12 +166,21 @@ func (s *server) watch(ctx context.Context) {
 func (s *server) lead(ctx context.Context) error {
 	t := &scheduler{
 		server: s, snapshot: snapshot.New(), box: newMailbox(), now: time.Now, waiting: map[types.UID]*waitingPod{},
-		binders: &pool{limit: s.BindConcurrency}, writers: &pool{limit: 16},
+		binders: &pool{limit: s.BindConcurrency}, writers: &pool{limit: 16}, over: make(chan struct{}),
 	}
+	s.terms++
+	t.term = s.terms
 	t.decider = decide.New(t.snapshot)
 	var err error
 	if t.profiles, err = s.build(t.env(ctx)); err != nil {
 		return err
+	}
+	for _, p := range t.profiles {
+		for _, f := range p.PostFilter {
+			if d, ok := f.(*defaultpreemption.Plugin); ok {
+				d.Explain(t.considered)
+			}
+		}
 	}
 	if t.outside, err = t.extenders(); err != nil {
 		return err
@@ -178,6 +193,7 @@ func (s *server) lead(ctx context.Context) error {
 	s.why.attach(t)
 	t.loop(ctx)
 	s.why.detach(t)
+	close(t.over)
 	stop()
 	t.cancelAll()
 	t.binders.wait()

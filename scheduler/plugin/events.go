@@ -1,6 +1,10 @@
 package plugin
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // Resource is the kind of object that an event is about.
 type Resource uint8
@@ -57,6 +61,24 @@ const (
 	Update            = All &^ (Add | Delete)
 	UpdateNode        = UpdateNodeAllocatable | UpdateNodeLabel | UpdateNodeTaint | UpdateNodeCondition | UpdateNodeAnnotation
 )
+
+// actionNames are for people, in order of the bits.
+var actionNames = []string{"add", "delete", "allocatable", "labels", "taints", "conditions", "annotations", "labels", "scale down", "tolerations",
+	"gates", "claims", "update"}
+
+// String lists what the set holds.
+func (a Action) String() string {
+	if a == All {
+		return "any change"
+	}
+	var names []string
+	for i, name := range actionNames {
+		if a&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // Event is something that happened in the cluster. Old is nil for Add, New for Delete.
 type Event struct {

@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"maps"
+
 	resourcev1 "k8s.io/api/resource/v1"
 )
 
@@ -20,6 +22,10 @@ func (d *Devices) init() {
 		Claims: map[string]*resourcev1.ResourceClaim{}, Slices: map[string]*resourcev1.ResourceSlice{},
 		Classes: map[string]*resourcev1.DeviceClass{}, Assumed: map[string]*resourcev1.ResourceClaim{},
 	}
+}
+
+func (d *Devices) clone() Devices {
+	return Devices{Claims: maps.Clone(d.Claims), Slices: maps.Clone(d.Slices), Classes: maps.Clone(d.Classes), Assumed: maps.Clone(d.Assumed), Version: d.Version}
 }
 
 // Claim finds a claim, in its assumed form if there is one.

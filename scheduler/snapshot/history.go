@@ -1,5 +1,12 @@
 package snapshot
 
+import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
 // historySize bounds how many changes can be taken back to show a decision as it was made.
 const historySize = 1 << 14
 
@@ -36,67 +43,74 @@ func (s *Snapshot) remember(c Change) {
 // Moment is a point in time to which At can go back.
 func (s *Snapshot) Moment() uint64 { return s.history.next }
 
-// At returns a copy of the Snapshot as it was at a moment; false if that is too long ago. Volumes and
-// devices, nominations and owners are as they are now.
-func (s *Snapshot) At(moment uint64) (*Snapshot, bool) {
+// Past is what a Snapshot was at a moment, taken quickly so that a Snapshot can be made of it elsewhere.
+type Past struct {
+	nodes      []*Node
+	pods       [][]*Pod
+	namespaces map[string]labels.Set
+	owners     map[string]*ownersIn
+	volumes    Volumes
+	devices    Devices
+}
+
+// At goes back to a moment; false if that is too long ago. Volumes, devices and owners are as they are now, and promises are not in it.
+func (s *Snapshot) At(moment uint64) (*Past, bool) {
 	h := &s.history
 	if h.next-moment > uint64(len(h.ring)) {
 		return nil, false
 	}
-	nodes := append([]*Node(nil), s.Node...)
-	pods := make([][]*Pod, len(s.Pods))
+	p := &Past{nodes: slices.Clone(s.Node), pods: make([][]*Pod, len(s.Pods)), namespaces: maps.Clone(s.namespaces), owners: s.owners.clone(),
+		volumes: s.Volumes.clone(), devices: s.Devices.clone()}
 	for row := range s.Pods {
-		pods[row] = append([]*Pod(nil), s.Pods[row]...)
+		for _, pod := range s.Pods[row] {
+			p.pods[row] = append(p.pods[row], &Pod{Object: pod.Object, name: s.nodeNameOf(pod, int32(row))})
+		}
 	}
 	for i := h.next; i > moment; i-- {
-		c := h.ring[(i-1)%historySize]
-		switch {
-		case c.Pod == nil:
-			nodes[c.Row] = c.Node
-		case c.Added:
-			for j, p := range pods[c.Row] {
-				if p.Object.UID == c.Pod.Object.UID {
-					pods[c.Row] = append(pods[c.Row][:j], pods[c.Row][j+1:]...)
-					break
-				}
-			}
-		default:
-			pods[c.Row] = append(pods[c.Row], c.Pod)
-		}
+		s.takeBack(p, &h.ring[(i-1)%historySize])
 	}
-	return s.copyWith(nodes, pods), true
+	return p, true
 }
 
-func (s *Snapshot) copyWith(nodes []*Node, pods [][]*Pod) *Snapshot {
-	copied := New()
-	for name, labels := range s.namespaces {
-		copied.namespaces[name] = labels
+func (s *Snapshot) nodeNameOf(p *Pod, row int32) string {
+	if s.Node[row] != nil {
+		return s.Node[row].Name
 	}
-	copied.owners.byNamespace = s.owners.byNamespace
-	for _, in := range s.owners.byNamespace {
+	return p.Object.Spec.NodeName
+}
+
+func (s *Snapshot) takeBack(p *Past, c *Change) {
+	switch {
+	case c.Pod == nil:
+		p.nodes[c.Row] = c.Node
+	case c.Added:
+		p.pods[c.Row] = slices.DeleteFunc(p.pods[c.Row], func(o *Pod) bool { return o.Object.UID == c.Pod.Object.UID })
+	default:
+		p.pods[c.Row] = append(p.pods[c.Row], &Pod{Object: c.Pod.Object, name: s.nodeNameOf(c.Pod, c.Row)})
+	}
+}
+
+// Snapshot makes a Snapshot of the past.
+func (p *Past) Snapshot() *Snapshot {
+	s := New()
+	s.namespaces, s.owners.byNamespace = p.namespaces, p.owners
+	for _, in := range p.owners {
 		for _, selector := range in.services {
 			for k := range selector {
-				copied.lookAtKey(k)
+				s.lookAtKey(k)
 			}
 		}
 	}
-	copied.Volumes, copied.Devices = s.Volumes, s.Devices
-	copied.Volumes.users = map[string]int32{}
-	for row, node := range nodes {
+	s.Volumes, s.Devices = p.volumes, p.devices
+	for row, node := range p.nodes {
 		if node != nil {
-			copied.SetNode(node.Object)
+			s.SetNode(node.Object)
 		}
-		for _, p := range pods[row] {
-			name := p.Object.Spec.NodeName
-			if node != nil {
-				name = node.Name
+		for _, pod := range p.pods[row] {
+			if pod.name != "" {
+				s.Place(s.NewPod(pod.Object), pod.name)
 			}
-			if name == "" {
-				continue
-			}
-			placed := copied.NewPod(p.Object)
-			copied.Place(placed, name)
 		}
 	}
-	return copied
+	return s
 }

@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -15,6 +17,14 @@ type ownersIn struct {
 	services map[string]labels.Set      // by name
 	owners   map[string]labels.Selector // by kind/name
 	version  uint64
+}
+
+func (o *owners) clone() map[string]*ownersIn {
+	all := make(map[string]*ownersIn, len(o.byNamespace))
+	for name, in := range o.byNamespace {
+		all[name] = &ownersIn{services: maps.Clone(in.services), owners: maps.Clone(in.owners)}
+	}
+	return all
 }
 
 func (o *owners) in(namespace string) *ownersIn {

@@ -13,8 +13,9 @@ type Pod struct {
 	Assumed bool
 
 	leaving bool
-	slot    int32 // in Pods[Row]
-	promise int32 // row that it is nominated for, or -1
+	slot    int32  // in Pods[Row]
+	promise int32  // row that it is nominated for, or -1
+	name    string // of its node, in a Past
 }
 
 // NewPod prepares a pod that is not placed.

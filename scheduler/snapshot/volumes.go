@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 )
@@ -27,6 +29,14 @@ func (v *Volumes) init() {
 		Classes: map[string]*storagev1.StorageClass{}, Nodes: map[string]*storagev1.CSINode{},
 		Drivers: map[string]*storagev1.CSIDriver{}, Capacities: map[string]*storagev1.CSIStorageCapacity{},
 		Assumed: map[string]*corev1.PersistentVolume{}, Pending: map[string]*corev1.PersistentVolumeClaim{},
+		users: map[string]int32{},
+	}
+}
+
+func (v *Volumes) clone() Volumes {
+	return Volumes{
+		Claims: maps.Clone(v.Claims), Volumes: maps.Clone(v.Volumes), Classes: maps.Clone(v.Classes), Nodes: maps.Clone(v.Nodes),
+		Drivers: maps.Clone(v.Drivers), Capacities: maps.Clone(v.Capacities), Assumed: maps.Clone(v.Assumed), Pending: maps.Clone(v.Pending),
 		users: map[string]int32{},
 	}
 }

@@ -24,41 +24,64 @@ func started(p *snapshot.Pod) time.Time {
 	return time.Unix(math.MaxInt32, 0)
 }
 
-// best chooses a candidate: fewest violated budgets, then the lowest top priority among victims, the lowest sum of
-// priorities, the fewest victims, the latest start of the most important victims; then the first.
-func best(list []Candidate) int {
-	criteria := []func(*Candidate) int64{
-		func(c *Candidate) int64 { return c.Violations },
-		func(c *Candidate) int64 { return int64(c.Pods[0].Shape.Priority) },
-		func(c *Candidate) (sum int64) {
+// criterion is one rule for choosing among candidates: the least cost wins.
+type criterion struct {
+	name string
+	cost func(*Candidate) int64
+}
+
+// criteria in the order in which they are asked.
+func criteria() []criterion {
+	return []criterion{
+		{"fewest violated disruption budgets", func(c *Candidate) int64 { return c.Violations }},
+		{"lowest highest priority among victims", func(c *Candidate) int64 { return int64(c.Pods[0].Shape.Priority) }},
+		{"lowest sum of victims' priorities", func(c *Candidate) (sum int64) {
 			for _, p := range c.Pods { // shifted, so that more victims never make less
 				sum += int64(p.Shape.Priority) + math.MaxInt32 + 1
 			}
 			return sum
-		},
-		func(c *Candidate) int64 { return int64(len(c.Pods)) },
-		func(c *Candidate) int64 { return -earliest(c).UnixNano() },
+		}},
+		{"fewest victims", func(c *Candidate) int64 { return int64(len(c.Pods)) }},
+		{"most important victims started last", func(c *Candidate) int64 { return -earliest(c).UnixNano() }},
 	}
+}
+
+// best chooses a candidate: fewest violated budgets, then the lowest top priority among victims, the lowest sum of
+// priorities, the fewest victims, the latest start of the most important victims; then the first.
+func best(list []Candidate) int {
+	i, _ := choose(list)
+	return i
+}
+
+// Why names the rule that decided for the candidate.
+func Why(list []Candidate, _ int) string {
+	_, why := choose(list)
+	return why
+}
+
+func choose(list []Candidate) (chosen int, why string) {
 	left := make([]int, len(list))
 	for i := range left {
 		left[i] = i
 	}
-	for _, cost := range criteria {
-		if len(left) == 1 {
-			break
-		}
+	if len(left) == 1 {
+		return 0, "the only candidate"
+	}
+	for _, k := range criteria() {
 		lowest, kept := int64(math.MaxInt64), left[:0:0]
 		for _, i := range left {
-			switch n := cost(&list[i]); {
+			switch n := k.cost(&list[i]); {
 			case n < lowest:
 				lowest, kept = n, append(kept[:0], i)
 			case n == lowest:
 				kept = append(kept, i)
 			}
 		}
-		left = kept
+		if left = kept; len(left) == 1 {
+			return left[0], k.name
+		}
 	}
-	return left[0]
+	return left[0], "the first of equals"
 }
 
 // earliest is when the first of the most important victims started.

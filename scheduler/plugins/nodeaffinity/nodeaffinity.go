@@ -2,6 +2,8 @@
 package nodeaffinity
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/septet-io/septet/scheduler/plugin"
@@ -35,7 +37,7 @@ func (*Plugin) PreFilter(c *plugin.Cycle) ([]string, *plugin.Status) {
 
 // CompileFilter implements plugin.FilterColumns.
 func (p *Plugin) CompileFilter(c *plugin.Compile) plugin.ColumnFilter {
-	f := &filter{}
+	f := &filter{snapshot: c.Snapshot, plain: c.Shape.Spec.NodeSelector}
 	if p.added != nil && p.added.RequiredDuringSchedulingIgnoredDuringExecution != nil {
 		f.enforced = c.Snapshot.Selector(nil, p.added.RequiredDuringSchedulingIgnoredDuringExecution)
 		c.Hold(f.enforced)
@@ -61,7 +63,26 @@ func Required(c *plugin.Compile) *snapshot.NodeSelector {
 	return selector
 }
 
-type filter struct{ enforced, pod *snapshot.NodeSelector }
+type filter struct {
+	enforced, pod *snapshot.NodeSelector
+	snapshot      *snapshot.Snapshot
+	plain         map[string]string
+}
+
+// Advise names the labels of the pod's nodeSelector that the node lacks.
+func (f *filter) Advise(row int32, v plugin.Verdict) (list []string) {
+	if v != 2 {
+		return nil
+	}
+	node := f.snapshot.Node[row]
+	for k, want := range f.plain {
+		if have, ok := node.Labels[k]; !ok || have != want {
+			list = append(list, "label "+node.Name+" with "+k+"="+want)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
 
 // Check implements plugin.RowFilter.
 func (f *filter) Check(row int32) plugin.Verdict {

@@ -2,6 +2,8 @@
 package nodeports
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/septet-io/septet/scheduler/plugin"
@@ -44,6 +46,20 @@ func (f *filter) Check(row int32) plugin.Verdict {
 // Explain implements plugin.ColumnFilter.
 func (*filter) Explain(plugin.Verdict) (plugin.Code, []string) {
 	return plugin.Unschedulable, []string{"node(s) didn't have free ports for the requested pod ports"}
+}
+
+// Advise names the pods that hold the ports.
+func (f *filter) Advise(row int32, _ plugin.Verdict) (list []string) {
+	for _, p := range f.snapshot.Pods[row] {
+		for _, used := range p.Shape.Ports {
+			for _, want := range f.ports {
+				if want.Conflicts(used) {
+					list = append(list, fmt.Sprintf("move pod %s/%s, which holds port %d, from %s", p.Object.Namespace, p.Object.Name, used.Port, f.snapshot.NameOf(row)))
+				}
+			}
+		}
+	}
+	return list
 }
 
 // Events implements plugin.Events.

@@ -2,9 +2,11 @@
 package noderesources
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	quantity "k8s.io/apimachinery/pkg/api/resource"
 	schedulerv1 "k8s.io/kube-scheduler/config/v1"
 
 	"github.com/septet-io/septet/scheduler/plugin"
@@ -116,6 +118,36 @@ func (f *fitFilter) Explain(v plugin.Verdict) (plugin.Code, []string) {
 		return plugin.Unresolvable, reasons
 	}
 	return plugin.Unschedulable, reasons
+}
+
+// Advise says how much would have to be freed, or that the node is too small.
+func (f *fitFilter) Advise(row int32, v plugin.Verdict) (list []string) {
+	s := f.snapshot
+	name := s.NameOf(row)
+	if v&bitSlots != 0 {
+		list = append(list, "remove a pod from "+name)
+	}
+	for _, a := range f.asks {
+		allocatable, used := s.Allocatable[a.Resource][row], s.Requested[a.Resource][row]
+		resource := s.ResourceName(a.Resource)
+		switch {
+		case a.Value > allocatable:
+			list = append(list, fmt.Sprintf("ask for at most %s %s to fit an empty %s", amount(a.Resource, allocatable), resource, name))
+		case a.Value > allocatable-used:
+			list = append(list, fmt.Sprintf("free %s %s on %s", amount(a.Resource, a.Value-(allocatable-used)), resource, name))
+		}
+	}
+	return list
+}
+
+func amount(resource int32, value int64) string {
+	switch resource {
+	case snapshot.CPU:
+		return quantity.NewMilliQuantity(value, quantity.DecimalSI).String()
+	case snapshot.Memory, snapshot.Ephemeral:
+		return quantity.NewQuantity(value, quantity.BinarySI).String()
+	}
+	return quantity.NewQuantity(value, quantity.DecimalSI).String()
 }
 
 // Events implements plugin.Events.

@@ -45,6 +45,11 @@ func (filter) Explain(plugin.Verdict) (plugin.Code, []string) {
 	return plugin.Unresolvable, []string{"node(s) were unschedulable"}
 }
 
+// Advise implements the advice of an explanation.
+func (f filter) Advise(row int32, _ plugin.Verdict) []string {
+	return []string{"uncordon " + f.snapshot.NameOf(row)}
+}
+
 // Events implements plugin.Events.
 func (*Plugin) Events() []plugin.EventHint {
 	return []plugin.EventHint{

@@ -55,6 +55,16 @@ func (*filter) Explain(plugin.Verdict) (plugin.Code, []string) {
 	return plugin.Unresolvable, []string{"node(s) had untolerated taint(s)"}
 }
 
+// Advise names the taints in the way.
+func (f *filter) Advise(row int32, _ plugin.Verdict) (list []string) {
+	for _, t := range f.snapshot.TaintSet(f.snapshot.Taints[row]) {
+		if Untolerated([]corev1.Taint{t}, f.tolerations) != nil {
+			list = append(list, "remove taint "+t.ToString()+" from "+f.snapshot.NameOf(row)+", or tolerate it")
+		}
+	}
+	return list
+}
+
 // Untolerated returns the first taint that keeps pods with the tolerations away, or nil.
 func Untolerated(taints []corev1.Taint, tolerations []corev1.Toleration) *corev1.Taint {
 	for i := range taints {
