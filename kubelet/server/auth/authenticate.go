@@ -55,7 +55,7 @@ func (g *Guard) byCertificate(chain []*x509.Certificate) (*User, error) {
 	return &User{Name: subject.CommonName, Groups: append(subject.Organization, "system:authenticated")}, nil
 }
 
-// bearer returns the token of the Authorization header, or of a WebSocket's subprotocol, which browsers can set.
+// bearer returns the token of the Authorization header.
 func bearer(r *http.Request) (string, bool) {
 	scheme, token, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
 	if token = strings.TrimSpace(token); strings.EqualFold(scheme, "bearer") && token != "" {

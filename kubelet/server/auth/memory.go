@@ -37,11 +37,22 @@ func (m *memory[T]) put(key string, value T, ttl time.Duration) {
 	defer m.mu.Unlock()
 	now := time.Now()
 	if len(m.answers) >= maxAnswers {
-		for old, a := range m.answers {
-			if now.After(a.until) || len(m.answers) >= maxAnswers {
-				delete(m.answers, old)
-			}
-		}
+		m.shed(now)
 	}
 	m.answers[key] = answer[T]{value: value, until: now.Add(ttl)}
+}
+
+// shed drops what no longer counts, or else an eighth of everything. m.mu is held.
+func (m *memory[T]) shed(now time.Time) {
+	for key, a := range m.answers {
+		if now.After(a.until) {
+			delete(m.answers, key)
+		}
+	}
+	for key := range m.answers {
+		if len(m.answers) < maxAnswers*7/8 {
+			return
+		}
+		delete(m.answers, key)
+	}
 }
