@@ -8,6 +8,7 @@ import (
 	"github.com/septet-io/septet/controllers/deployment"
 	"github.com/septet-io/septet/controllers/disruption"
 	"github.com/septet-io/septet/controllers/garbagecollector"
+	"github.com/septet-io/septet/controllers/hpa"
 	"github.com/septet-io/septet/controllers/job"
 	"github.com/septet-io/septet/controllers/namespace"
 	"github.com/septet-io/septet/controllers/nodeipam"
@@ -129,6 +130,13 @@ var all = []Entry{
 		Name: "disruption-controller", Alias: "disruption", Account: "disruption-controller",
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return disruption.New(e.Set, e.Events("controllermanager"))
+		},
+	},
+	{
+		Name: "horizontal-pod-autoscaler-controller", Alias: "horizontalpodautoscaling", Account: "horizontal-pod-autoscaler",
+		Flag: "concurrent-horizontal-pod-autoscaler-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(hpa.New(e.Set, e.Events("horizontal-pod-autoscaler"), e.Workers, hpa.Options(e.Config.HPA)))
 		},
 	},
 
