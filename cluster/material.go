@@ -39,6 +39,9 @@ func (o *Options) ensureMaterial() (*material, error) {
 	}{
 		{m.authority, "apiserver", pki.Leaf{CommonName: "kube-apiserver", Hosts: o.serverNames(), Server: true}},
 		{m.authority, "apiserver-kubelet-client", pki.Leaf{CommonName: "kube-apiserver-kubelet-client", Organizations: []string{"septet:kubelet-clients"}, Client: true}},
+		{m.authority, "kubelet", pki.Leaf{
+			CommonName: "system:node:" + o.NodeName, Organizations: []string{"system:nodes"}, Hosts: []string{o.NodeName, o.NodeIP, "127.0.0.1"}, Server: true,
+		}},
 		{m.frontProxy, "front-proxy-client", pki.Leaf{CommonName: "front-proxy-client", Client: true}},
 	} {
 		if _, err := leaf.by.Ensure(p.pki(leaf.name+".crt"), p.pki(leaf.name+".key"), leaf.Leaf); err != nil {

@@ -67,15 +67,7 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 		return errors.Join(err, group.Wait())
 	}
 	group.Go(func() error { return s.renew(ctx) })
-	s.runComponents(ctx, group)
-	if node != nil {
-		set, err := s.as("system:node:"+s.NodeName, "system:nodes")
-		if err != nil {
-			return err
-		}
-		node.run(ctx, group, set)
-	}
-	group.Go(func() error { return s.furnish(ctx, ready) })
+	group.Go(func() error { return s.furnish(ctx, group, node, ready) })
 	err := group.Wait()
 	s.stopNeighbours()
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || err == nil) {
@@ -84,8 +76,8 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 	return err
 }
 
-// furnish does, once the API has what every cluster has, what this kind of cluster adds.
-func (s *server) furnish(ctx context.Context, ready func()) error {
+// furnish starts the other components once the API has what every cluster has, and adds what this kind of cluster has.
+func (s *server) furnish(ctx context.Context, group *errgroup.Group, node *nodeParts, ready func()) error {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -94,6 +86,14 @@ func (s *server) furnish(ctx context.Context, ready func()) error {
 	if err := s.ensureAddons(ctx, s.api.Loopback); err != nil {
 		return err
 	}
+	s.runComponents(ctx, group)
+	if node != nil {
+		who, err := s.nodeIdentity()
+		if err != nil {
+			return err
+		}
+		node.run(ctx, group, who)
+	}
 	if err := s.mergeKubeconfig(); err != nil {
 		return err
 	}
@@ -101,6 +101,20 @@ func (s *server) furnish(ctx context.Context, ready func()) error {
 		ready()
 	}
 	return s.startNeighbours(ctx)
+}
+
+// nodeIdentity is that of this very machine as a node: its certificate comes straight from the authority.
+func (s *server) nodeIdentity() (identity, error) {
+	set, err := s.as("system:node:"+s.NodeName, "system:nodes")
+	if err != nil {
+		return identity{}, err
+	}
+	proxied, err := s.as("system:kube-proxy")
+	if err != nil {
+		return identity{}, err
+	}
+	pair := &daemon.Certificate{CertFile: s.paths.pki("kubelet.crt"), KeyFile: s.paths.pki("kubelet.key")}
+	return identity{set: set, proxy: proxied, authority: s.paths.pki("ca.crt"), certificate: pair.GetCertificate}, nil
 }
 
 // startControlPlane brings up etcd and the API server.

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -64,6 +65,12 @@ func (c *connector) stream(w http.ResponseWriter, r *http.Request, conn *rest.Co
 	defer response.Body.Close()
 	if response.StatusCode < 200 || response.StatusCode > 206 {
 		words, _ := io.ReadAll(io.LimitReader(response.Body, 2000)) // what could be read is what can be said
+		switch response.StatusCode {
+		case http.StatusBadRequest:
+			return apierrors.NewBadRequest(string(words))
+		case http.StatusInternalServerError:
+			return apierrors.NewInternalError(errors.New(string(words)))
+		}
 		resource := schema.GroupResource{Resource: "pods/log"}
 		return apierrors.NewGenericServerResponse(response.StatusCode, r.Method, resource, conn.Key.Name, string(words), 0, true)
 	}

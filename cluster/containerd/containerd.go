@@ -82,13 +82,20 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// programs are what the runtime is made of; they are unpacked into one folder, where they find each other.
+var programs = []string{carried.Containerd, carried.Shim, carried.Runc, carried.CNI}
+
 // maxSocketPath is what every kernel takes for a unix socket's path, in bytes.
 const maxSocketPath = 104
 
-func (c Config) root() string    { return filepath.Join(c.DataDir, "containerd", c.NodeName) }
-func (c Config) socket() string  { return filepath.Join(c.StateDir, "containerd.sock") }
-func (c Config) config() string  { return filepath.Join(c.root(), "config.toml") }
-func (c Config) log() string     { return filepath.Join(c.root(), "containerd.log") }
+func (c Config) root() string   { return filepath.Join(c.DataDir, "containerd", c.NodeName) }
+func (c Config) socket() string { return filepath.Join(c.StateDir, "containerd.sock") }
+func (c Config) config() string { return filepath.Join(c.root(), "config.toml") }
+func (c Config) log() string    { return filepath.Join(c.root(), "containerd.log") }
+
+// cniData is the environment variable that tells the carried network plugin where this node keeps its pods' addresses.
+func (c Config) cniData() string { return "SEPTET_CNI_DATA=" + filepath.Join(c.StateDir, "cni") }
+
 func (c Config) pidFile() string { return filepath.Join(c.StateDir, "containerd.pid") }
 
 // Runtime is a node's running containerd.
@@ -139,7 +146,7 @@ func prepare(config Config) (*Runtime, error) {
 			return nil, fmt.Errorf("containerd: %w", err)
 		}
 	}
-	bin, err := carried.Unpack(c.DataDir, carried.Containerd, carried.Shim, carried.Runc, carried.CNI)
+	bin, err := carried.Unpack(c.DataDir, programs...)
 	if err != nil {
 		return nil, fmt.Errorf("containerd: %w", err)
 	}

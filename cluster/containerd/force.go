@@ -213,11 +213,12 @@ func purgeNetwork(ctx context.Context, c Config) error {
 	if err != nil || len(lists) == 0 {
 		return err
 	}
-	bin, err := carried.Unpack(c.DataDir, carried.Containerd, carried.Shim, carried.Runc, carried.CNI)
+	bin, err := carried.Unpack(c.DataDir, programs...)
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, carried.CNI), append([]string{"purge"}, lists...)...)
+	cmd.Env = append(os.Environ(), c.cniData())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if c.NetNS != "" {
@@ -225,10 +226,7 @@ func purgeNetwork(ctx context.Context, c Config) error {
 			return nil // the namespace took the network with it
 		}
 	}
-	err = inNetNS(c.NetNS, func() error {
-		return cmd.Start()
-	})
-	if err == nil {
+	if err = inNetNS(c.NetNS, cmd.Start); err == nil {
 		err = cmd.Wait()
 	}
 	if err != nil {

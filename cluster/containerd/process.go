@@ -100,7 +100,7 @@ func (r *Runtime) launch(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("containerd: %w", err)
 	}
 	cmd := exec.Command(filepath.Join(r.bin, carried.Containerd), "--config", r.config.config(), "--log-file", r.config.log())
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+ready.path, "PATH="+r.bin+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+ready.path, "PATH="+r.bin+":"+os.Getenv("PATH"), r.config.cniData())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -3,10 +3,10 @@ package network
 import "encoding/json"
 
 // conflist is the CNI configuration (spec 1.0.0) of the carried plugin.
-func conflist(bridge string, mtu int, subnets []string) ([]byte, error) {
+func conflist(bridge, dataDir string, mtu int, subnets []string) ([]byte, error) {
 	type object = map[string]any
 	plugin := object{
-		"type": "septet-cni", "bridge": bridge, "subnets": subnets,
+		"type": "septet-cni", "bridge": bridge, "ranges": subnets, "dataDir": dataDir,
 		"capabilities": object{"portMappings": true},
 	}
 	if mtu > 0 {

@@ -26,11 +26,13 @@ type Config struct {
 	Informers informers.SharedInformerFactory
 	// ConfDir is the folder that the container runtime reads CNI configurations from.
 	ConfDir string
+	// StateDir is where the plugin notes which addresses are taken; it ends with the machine's uptime.
+	StateDir string
 	// Bridge is the network device that the node's Pods are attached to.
 	Bridge string
 	// ClusterCIDRs are the ranges of all Pods; what Pods send elsewhere is masqueraded.
 	ClusterCIDRs []string
-	// MTU of the Pods' devices; that of the node's main device if zero.
+	// MTU of the Pods' devices; 1500 if zero.
 	MTU int
 }
 
@@ -131,7 +133,7 @@ const confFile = "05-septet.conflist"
 
 // writeConf writes the CNI configuration if it is not there already. The runtime watches the folder.
 func (c *Config) writeConf(subnets []string) error {
-	data, err := conflist(c.Bridge, c.MTU, subnets)
+	data, err := conflist(c.Bridge, c.StateDir, c.MTU, subnets)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/septet-io/septet/controllers"
 	"github.com/septet-io/septet/daemon"
 	"github.com/septet-io/septet/etcd"
+	"github.com/septet-io/septet/kubelet"
+	"github.com/septet-io/septet/proxy"
 )
 
 func main() {
@@ -20,8 +22,8 @@ func main() {
 		Version: daemon.SeptetVersion + " (Kubernetes " + daemon.KubernetesVersion + ")",
 	})
 	root.AddCommand(
-		cluster.ServerCommand(), cluster.CheckCommand(),
-		etcd.Command(), controllers.Command(), cloud.Command(),
+		cluster.ServerCommand(), cluster.CheckCommand(), cluster.TokenCommand(), cluster.ImageCommand(),
+		etcd.Command(), controllers.Command(), cloud.Command(), kubelet.Command(), proxy.Command(),
 	)
 	if name := filepath.Base(os.Args[0]); name != "septet" {
 		if component, _, err := root.Find([]string{name}); err == nil && component != root {
