@@ -18,19 +18,6 @@ import (
 	"github.com/septet-io/septet/cluster/carried"
 )
 
-// Import is Runtime.ImportImage for the running runtime of a node that another process watches over.
-func Import(ctx context.Context, config Config, archive string) ([]string, error) {
-	c, err := config.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	bin, err := carried.Unpack(c.DataDir, programs...)
-	if err != nil {
-		return nil, fmt.Errorf("containerd: %w", err)
-	}
-	return (&Runtime{config: c, bin: bin}).importImage(ctx, archive)
-}
-
 // ImportImage puts the images of an archive into the node's store and returns their names. The archive is an OCI layout
 // (with an io.containerd.image.name annotation) or what `docker save` writes, plain or compressed. The images can be used
 // by pods when it returns.

@@ -14,7 +14,7 @@ func Import(ctx context.Context, config Config, archive string) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	bin, err := carried.Unpack(c.DataDir, carried.Containerd)
+	bin, err := carried.Unpack(c.DataDir, programs...)
 	if err != nil {
 		return nil, err
 	}

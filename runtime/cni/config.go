@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -20,17 +21,17 @@ type config struct {
 	Bridge string `json:"bridge"`
 	// MTU of bridge and pods, in bytes. Default: 1500.
 	MTU int `json:"mtu"`
-	// Ranges are the node's pod networks, one for each IP family. A pod gets an address of each; a range's first address
-	// is the bridge's, and the pods' gateway. Subnet is another word for a single range.
-	Ranges []netip.Prefix `json:"ranges"`
-	Subnet netip.Prefix   `json:"subnet"`
+	// Subnets are the node's pod networks, one for each IP family. A pod gets an address of each; a subnet's first
+	// address is the bridge's, and the pods' gateway.
+	Subnets []netip.Prefix `json:"subnets"`
 	// Routes are what a pod reaches through its gateway. Default: everything.
 	Routes []netip.Prefix `json:"routes"`
-	// DataDir keeps the leases; what is in it is void after a reboot. Default: /run/septet/cni/<network name>.
+	// DataDir keeps the leases; what is in it is void after a reboot. Default: a folder of the network's name, in
+	// $SEPTET_CNI_DATA, which the node's runtime sets for its plugins, or else in /run/septet/cni.
 	DataDir string `json:"dataDir"`
 
 	// IPMasq gives connections that leave the cluster the node's address. Destinations in NonMasqueradeCIDRs (default:
-	// the ranges) keep seeing the pod's.
+	// the subnets) keep seeing the pod's.
 	IPMasq             bool           `json:"ipMasq"`
 	NonMasqueradeCIDRs []netip.Prefix `json:"nonMasqueradeCIDRs"`
 
@@ -84,33 +85,34 @@ func (c *config) complete() error {
 	if c.MTU < 68 || c.MTU > 65535 {
 		return fmt.Errorf("mtu %d: not between 68 and 65535", c.MTU)
 	}
-	if c.Subnet.IsValid() {
-		c.Ranges = append(c.Ranges, c.Subnet)
-	}
-	if len(c.Ranges) == 0 {
-		return errors.New("ranges: none given")
+	if len(c.Subnets) == 0 {
+		return errors.New("subnets: none given")
 	}
 	families := map[bool]bool{}
-	for i, r := range c.Ranges {
-		c.Ranges[i] = r.Masked()
+	for i, r := range c.Subnets {
+		c.Subnets[i] = r.Masked()
 		if families[r.Addr().Is4()] {
-			return fmt.Errorf("ranges: %s is the second of its IP family", r)
+			return fmt.Errorf("subnets: %s is the second of its IP family", r)
 		}
 		families[r.Addr().Is4()] = true
 		if r.Addr().BitLen()-r.Bits() < 2 {
-			return fmt.Errorf("ranges: %s has no room for a pod beside the gateway", r)
+			return fmt.Errorf("subnets: %s has no room for a pod beside the gateway", r)
 		}
 	}
 	if c.Routes == nil {
-		for _, r := range c.Ranges {
+		for _, r := range c.Subnets {
 			c.Routes = append(c.Routes, everything(r.Addr()))
 		}
 	}
 	if c.NonMasqueradeCIDRs == nil {
-		c.NonMasqueradeCIDRs = c.Ranges
+		c.NonMasqueradeCIDRs = c.Subnets
 	}
 	if c.DataDir == "" {
-		c.DataDir = filepath.Join("/run/septet/cni", c.Name)
+		dir := os.Getenv("SEPTET_CNI_DATA")
+		if dir == "" {
+			dir = "/run/septet/cni"
+		}
+		c.DataDir = filepath.Join(dir, c.Name)
 	}
 	return c.checkPorts()
 }
