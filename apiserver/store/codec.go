@@ -21,7 +21,8 @@ type Codec interface {
 }
 
 // Transformer changes bytes on their way to and from etcd: encryption at rest. The etcd key is authenticated with them,
-// so that a value cannot be moved to another object's key.
+// so that a value cannot be moved to another object's key. If it also has Generation() uint32, that changes whenever what
+// it writes with does.
 type Transformer interface {
 	ToStorage(ctx context.Context, key string, data []byte) ([]byte, error)
 	// FromStorage says stale when the bytes should be written again: they are plain, or under an older key.

@@ -46,7 +46,7 @@ func (c *Cache) encode(ctx context.Context, key Key, obj resource.Object) (*Item
 	if err != nil {
 		return nil, nil, apierrors.NewInternalError(err)
 	}
-	item := &Item{Key: key, Object: obj, sum: sum(data)}
+	item := &Item{Key: key, Object: obj, sum: sum(data), generation: c.generation()}
 	if c.transformer != nil {
 		if data, err = c.transformer.ToStorage(ctx, c.path(key), data); err != nil {
 			return nil, nil, apierrors.NewInternalError(err)

@@ -178,11 +178,15 @@ func (c *Cache) keyOf(path []byte) Key {
 
 // decode makes an item of what lies in etcd.
 func (c *Cache) decode(ctx context.Context, kv *mvccpb.KeyValue) (*Item, error) {
-	data, stale := kv.Value, false
+	data, generation := kv.Value, c.generation()
 	if c.transformer != nil {
+		var stale bool
 		var err error
 		if data, stale, err = c.transformer.FromStorage(ctx, string(kv.Key), data); err != nil {
 			return nil, c.unreadable(kv.Key, err)
+		}
+		if stale {
+			generation = 0
 		}
 	}
 	obj, err := c.codec.Decode(data)
@@ -196,7 +200,15 @@ func (c *Cache) decode(ctx context.Context, kv *mvccpb.KeyValue) (*Item, error) 
 	if c.path(key) != string(kv.Key) {
 		key = c.keyOf(kv.Key)
 	}
-	return &Item{Key: key, Object: obj, Revision: kv.ModRevision, sum: sum(data), stale: stale}, nil
+	return &Item{Key: key, Object: obj, Revision: kv.ModRevision, sum: sum(data), generation: generation}, nil
+}
+
+// generation of the transformer; 1 if it has none. Read it before using the transformer.
+func (c *Cache) generation() uint32 {
+	if t, ok := c.transformer.(interface{ Generation() uint32 }); ok {
+		return t.Generation()
+	}
+	return 1
 }
 
 func (c *Cache) unreadable(path []byte, err error) error {

@@ -19,10 +19,11 @@ type Item struct {
 	Object   resource.Object
 	Revision int64
 
-	// sum is a hash of the stored bytes, by which a write that changes nothing is noticed; stale asks for a write
-	// even so, since the bytes are encrypted with a key that is on its way out.
-	sum   uint64
-	stale bool
+	// sum is a hash of the stored bytes, by which a write that changes nothing is noticed.
+	sum uint64
+	// generation of the Transformer by which the stored bytes are just as it would write them; 0: they are not. Then
+	// even a write that changes nothing is one.
+	generation uint32
 
 	encodings atomic.Pointer[encoded]
 }

@@ -75,7 +75,7 @@ func (c *Cache) changed(ctx context.Context, key Key, old *Item, pre *Preconditi
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if old != nil && !old.stale && item.sum == old.sum && c.same(item, old) {
+	if old != nil && old.generation == item.generation && item.sum == old.sum && c.same(item, old) {
 		return old, nil, 0, nil
 	}
 	return item, value, ttl, nil
