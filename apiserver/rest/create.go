@@ -266,9 +266,25 @@ func (r *Resource) empty() resource.Object {
 
 // keepFields takes back what admission did to the managed fields, if they are no longer readable.
 func keepFields(obj resource.Object, fields []metav1.ManagedFieldsEntry) {
+	if unchanged(obj.GetManagedFields(), fields) {
+		return
+	}
 	if err := validFields(obj.GetManagedFields()); err != nil {
 		obj.SetManagedFields(fields)
 	}
 }
 
 func formatRevision(revision int64) string { return strconv.FormatInt(revision, 10) }
+
+// unchanged says that nobody touched the entries: they are the very same.
+func unchanged(a, b []metav1.ManagedFieldsEntry) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/septet-io/septet/apiserver/fields"
 	"github.com/septet-io/septet/resource"
 )
 
@@ -54,30 +56,62 @@ func (r *Resource) fieldManager(subresource string) (*managedfields.FieldManager
 	return m, nil
 }
 
-// resetFields are those that writes through a subresource cannot change, so that nobody comes to own them there.
+// reset are the fields, and those of metadata, that writes through a subresource cannot change, so that nobody comes to own
+// them there.
+func (r *Resource) reset(subresource string) (reset, resetMeta []string) {
+	switch {
+	case r.View("status") == nil:
+		return nil, nil
+	case subresource == "":
+		return []string{"status"}, nil
+	case subresource == "status":
+		return r.layout.names, []string{"labels", "ownerReferences", "finalizers", "deletionTimestamp"}
+	}
+	return nil, nil
+}
+
+// resetFields is reset as apimachinery takes it.
 func (r *Resource) resetFields(subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
-	if r.View("status") == nil {
+	reset, resetMeta := r.reset(subresource)
+	if len(reset)+len(resetMeta) == 0 {
 		return nil
 	}
 	set := fieldpath.NewSet()
-	switch {
-	case subresource == "":
-		set.Insert(fieldpath.MakePathOrDie("status"))
-	case subresource == "status":
-		for _, name := range r.layout.names {
-			set.Insert(fieldpath.MakePathOrDie(name))
-		}
-		for _, name := range []string{"labels", "ownerReferences", "finalizers", "deletionTimestamp"} {
-			set.Insert(fieldpath.MakePathOrDie("metadata", name))
-		}
+	for _, name := range reset {
+		set.Insert(fieldpath.MakePathOrDie(name))
+	}
+	for _, name := range resetMeta {
+		set.Insert(fieldpath.MakePathOrDie("metadata", name))
 	}
 	return map[fieldpath.APIVersion]fieldpath.Filter{
 		fieldpath.APIVersion(r.GroupVersionKind.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
 	}
 }
 
+// tracker returns the fast way to track the fields of built-in kinds; nil if there is none for this kind.
+func (r *Resource) tracker(subresource string) *fields.Tracker {
+	if found, ok := r.trackers.Load(subresource); ok {
+		return found.(*fields.Tracker)
+	}
+	var t *fields.Tracker
+	if !r.layout.unstructured && r.Types == nil {
+		reset, resetMeta := r.reset(subresource)
+		t = fields.New(r.New(), r.GroupVersionKind.GroupVersion().String(), subresource, reset, resetMeta)
+	}
+	r.trackers.Store(subresource, t)
+	return t
+}
+
 // track notes in obj which fields a write changed; live is the object before, an empty one on create.
 func (r *Resource) track(live, obj resource.Object, manager, subresource string) (resource.Object, error) {
+	if fast := r.tracker(subresource); fast != nil && fast.Update(live, obj, manager, time.Now()) {
+		return obj, nil
+	}
+	return r.trackSlowly(live, obj, manager, subresource)
+}
+
+// trackSlowly is track for whatever is out of the ordinary.
+func (r *Resource) trackSlowly(live, obj resource.Object, manager, subresource string) (resource.Object, error) {
 	m, err := r.fieldManager(subresource)
 	if err != nil {
 		return nil, err

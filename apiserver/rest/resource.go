@@ -50,6 +50,7 @@ type Resource struct {
 	forms    [formats]store.Encoding
 	layout   layout
 	managers sync.Map // of *managedfields.FieldManager by subresource
+	trackers sync.Map // of *fields.Tracker by subresource
 }
 
 // New binds a kind. open is called at most once a request, so it should be cheap after the first time.
