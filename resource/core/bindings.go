@@ -10,7 +10,8 @@ import (
 func Bindings() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.Binding]{
 		Version: "v1", Kind: "Binding", Plural: "bindings",
-		Scope: resource.Namespaced,
-		Verbs: []string{"create"},
+		Scope:    resource.Namespaced,
+		Verbs:    []string{"create"},
+		Validate: validateBinding,
 	})
 }

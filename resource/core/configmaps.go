@@ -16,5 +16,6 @@ func ConfigMaps() *resource.Kind {
 			resource.Number("Data", corev1.ConfigMap{}.SwaggerDoc()["data"], func(c *corev1.ConfigMap) int64 { return int64(len(c.Data) + len(c.BinaryData)) }),
 			resource.Age[*corev1.ConfigMap](),
 		},
+		Validate: validateConfigMap, ValidateUpdate: validateConfigMapUpdate,
 	})
 }

@@ -22,6 +22,7 @@ var Events = sync.OnceValue(func() *resource.Kind {
 		ValidateName:   func(string, bool) []string { return nil },
 		Columns:        EventColumns(func(e *corev1.Event) *corev1.Event { return e }),
 		Fields:         eventFields(),
+		Validate:       validateEvent, ValidateUpdate: validateEventUpdate,
 	})
 })
 

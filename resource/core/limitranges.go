@@ -14,5 +14,6 @@ func LimitRanges() *resource.Kind {
 		CreateOnUpdate: true,
 		Default:        defaultLimitRange,
 		Columns:        []resource.Column[*corev1.LimitRange]{resource.Name[*corev1.LimitRange](), resource.CreatedAt[*corev1.LimitRange]()},
+		Validate:       validateLimitRange, ValidateUpdate: validateLimitRangeUpdate,
 	})
 }

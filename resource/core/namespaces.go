@@ -15,7 +15,7 @@ func Namespaces() *resource.Kind {
 		Version: "v1", Kind: "Namespace", Plural: "namespaces",
 		Short: []string{"ns"}, Scope: resource.Cluster,
 		Verbs:   []string{"create", "delete", "get", "list", "patch", "update", "watch"},
-		Views:   []resource.View[*corev1.Namespace]{{Name: "finalize", Verbs: []string{"update"}, Prepare: prepareNamespaceFinalize}, {Name: "status", Prepare: prepareNamespaceStatus}},
+		Views:   []resource.View[*corev1.Namespace]{{Name: "finalize", Verbs: []string{"update"}, Prepare: prepareNamespaceFinalize, Validate: validateNamespaceFinalize}, {Name: "status", Prepare: prepareNamespaceStatus, Validate: validateNamespaceStatus}},
 		Default: defaultNamespace, ValidateName: apivalidation.NameIsDNSLabel,
 		PrepareCreate: prepareNamespace, PrepareUpdate: prepareNamespaceUpdate,
 		Fields: []resource.Field[*corev1.Namespace]{
@@ -26,6 +26,7 @@ func Namespaces() *resource.Kind {
 			resource.Text("Status", "The status of the namespace", func(n *corev1.Namespace) string { return string(n.Status.Phase) }),
 			resource.Age[*corev1.Namespace](),
 		},
+		Validate: validateNamespace,
 	})
 }
 

@@ -16,7 +16,7 @@ func Nodes() *resource.Kind {
 		Short: []string{"no"}, StatusOnCreate: true,
 		Scope:      resource.Cluster,
 		StorageKey: "minions",
-		Views:      []resource.View[*corev1.Node]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.Node) { obj.Spec = old.Spec }}},
+		Views:      []resource.View[*corev1.Node]{{Name: "status", Validate: validateNodeUpdate, Prepare: func(_ *resource.Request, obj, old *corev1.Node) { obj.Spec = old.Spec }}},
 		Connectors: []resource.Connector{
 			{Name: "proxy", Kind: schema.GroupVersionKind{Group: "", Version: "v1", Kind: "NodeProxyOptions"}, Verbs: []string{"create", "delete", "get", "patch", "update"}},
 		},
@@ -24,6 +24,7 @@ func Nodes() *resource.Kind {
 		Fields: []resource.Field[*corev1.Node]{
 			{Name: "spec.unschedulable", Value: func(n *corev1.Node) string { return strconv.FormatBool(n.Spec.Unschedulable) }},
 		},
-		Columns: nodeColumns(),
+		Columns:  nodeColumns(),
+		Validate: validateNode, ValidateUpdate: validateNodeUpdate, Warn: warnNode,
 	})
 }

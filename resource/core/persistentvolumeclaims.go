@@ -11,9 +11,10 @@ func PersistentVolumeClaims() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.PersistentVolumeClaim]{
 		Version: "v1", Kind: "PersistentVolumeClaim", Plural: "persistentvolumeclaims",
 		Short: []string{"pvc"}, Scope: resource.Namespaced,
-		Views:         []resource.View[*corev1.PersistentVolumeClaim]{{Name: "status", Prepare: prepareClaimStatus}},
+		Views:         []resource.View[*corev1.PersistentVolumeClaim]{{Name: "status", Validate: validateClaimStatus, Prepare: prepareClaimStatus}},
 		Default:       DefaultClaim,
 		Columns:       claimColumns(),
 		PrepareCreate: prepareClaim, PrepareUpdate: prepareClaimUpdate,
+		Validate: validateClaim, ValidateUpdate: validateClaimUpdate,
 	})
 }

@@ -15,5 +15,6 @@ func PersistentVolumes() *resource.Kind {
 		Default:       defaultPersistentVolume,
 		Columns:       persistentVolumeColumns(),
 		PrepareCreate: preparePersistentVolume,
+		Validate:      validatePersistentVolume, ValidateUpdate: validatePersistentVolumeUpdate,
 	})
 }

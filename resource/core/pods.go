@@ -22,9 +22,9 @@ func Pods() *resource.Kind {
 		PrepareCreate: preparePod, PrepareUpdate: preparePodUpdate,
 		Grace: podGrace,
 		Views: []resource.View[*corev1.Pod]{
-			{Name: "ephemeralcontainers", Prepare: prepareEphemeralContainers},
-			{Name: "resize", Prepare: prepareResize},
-			{Name: "status", Prepare: preparePodStatus},
+			{Name: "ephemeralcontainers", Prepare: prepareEphemeralContainers, Validate: validateEphemeralContainers},
+			{Name: "resize", Prepare: prepareResize, Validate: validateResize},
+			{Name: "status", Prepare: preparePodStatus, Validate: validatePodStatus},
 		},
 		Connectors: []resource.Connector{
 			{Name: "attach", Kind: coreKind("PodAttachOptions"), Verbs: []string{"create", "get"}},
@@ -36,7 +36,8 @@ func Pods() *resource.Kind {
 			{Name: "proxy", Kind: coreKind("PodProxyOptions"), Verbs: proxyVerbs},
 		},
 		Columns: podColumns(), RowConditions: podRowConditions,
-		Fields: podFields(),
+		Fields:   podFields(),
+		Validate: validatePod, ValidateUpdate: validatePodUpdate, Warn: warnPod,
 	})
 }
 

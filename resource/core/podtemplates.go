@@ -11,7 +11,8 @@ func PodTemplates() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.PodTemplate]{
 		Version: "v1", Kind: "PodTemplate", Plural: "podtemplates",
 		Scope: resource.Namespaced, Generation: true,
-		Default: defaultPodTemplate,
-		Columns: podTemplateColumns(),
+		Default:  defaultPodTemplate,
+		Columns:  podTemplateColumns(),
+		Validate: validatePodTemplate, ValidateUpdate: validatePodTemplateUpdate, Warn: warnPodTemplate,
 	})
 }

@@ -17,12 +17,13 @@ func ReplicationControllers() *resource.Kind {
 		StorageKey:  "controllers",
 		Generation:  true,
 		Propagation: metav1.DeletePropagationOrphan,
-		Views:       []resource.View[*corev1.ReplicationController]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.ReplicationController) { obj.Spec = old.Spec }}},
+		Views:       []resource.View[*corev1.ReplicationController]{{Name: "status", Validate: validateReplicationControllerStatus, Prepare: func(_ *resource.Request, obj, old *corev1.ReplicationController) { obj.Spec = old.Spec }}},
 		Scale:       scaleReplicationControllers(),
 		Default:     defaultReplicationController,
 		Fields: []resource.Field[*corev1.ReplicationController]{
 			{Name: "status.replicas", Value: func(rc *corev1.ReplicationController) string { return strconv.Itoa(int(rc.Status.Replicas)) }},
 		},
-		Columns: replicationControllerColumns(),
+		Columns:  replicationControllerColumns(),
+		Validate: validateReplicationController, ValidateUpdate: validateReplicationControllerUpdate, Warn: warnReplicationController,
 	})
 }

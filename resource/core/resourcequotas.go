@@ -11,8 +11,9 @@ func ResourceQuotas() *resource.Kind {
 	return resource.Define(resource.Definition[*corev1.ResourceQuota]{
 		Version: "v1", Kind: "ResourceQuota", Plural: "resourcequotas",
 		Short: []string{"quota"}, Scope: resource.Namespaced,
-		Views:   []resource.View[*corev1.ResourceQuota]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.ResourceQuota) { obj.Spec = old.Spec }}},
-		Default: defaultResourceQuota,
-		Columns: resourceQuotaColumns(),
+		Views:    []resource.View[*corev1.ResourceQuota]{{Name: "status", Validate: validateResourceQuotaStatus, Prepare: func(_ *resource.Request, obj, old *corev1.ResourceQuota) { obj.Spec = old.Spec }}},
+		Default:  defaultResourceQuota,
+		Columns:  resourceQuotaColumns(),
+		Validate: validateResourceQuota, ValidateUpdate: validateResourceQuotaUpdate,
 	})
 }

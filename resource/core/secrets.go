@@ -21,5 +21,6 @@ func Secrets() *resource.Kind {
 			resource.Number("Data", corev1.Secret{}.SwaggerDoc()["data"], func(s *corev1.Secret) int64 { return int64(len(s.Data)) }),
 			resource.Age[*corev1.Secret](),
 		},
+		Validate: validateSecret, ValidateUpdate: validateSecretUpdate, Warn: warnSecret,
 	})
 }

@@ -16,7 +16,7 @@ func Services() *resource.Kind {
 		StorageKey:     "services/specs",
 		CreateOnUpdate: true,
 		Default:        defaultService, ValidateName: apivalidation.NameIsDNS1035Label,
-		Views: []resource.View[*corev1.Service]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *corev1.Service) { obj.Spec = old.Spec }}},
+		Views: []resource.View[*corev1.Service]{{Name: "status", Validate: validateServiceStatus, Prepare: func(_ *resource.Request, obj, old *corev1.Service) { obj.Spec = old.Spec }}},
 		Connectors: []resource.Connector{
 			{Name: "proxy", Kind: schema.GroupVersionKind{Group: "", Version: "v1", Kind: "ServiceProxyOptions"}, Verbs: []string{"create", "delete", "get", "patch", "update"}},
 		},
@@ -26,5 +26,6 @@ func Services() *resource.Kind {
 		},
 		Columns:       serviceColumns(),
 		PrepareCreate: prepareService, PrepareUpdate: prepareServiceUpdate,
+		Validate: validateService, ValidateUpdate: validateServiceUpdate, Warn: warnService,
 	})
 }
