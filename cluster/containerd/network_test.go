@@ -55,7 +55,7 @@ func networkNode(t testing.TB) (*Runtime, cri) {
 		return netlink.LinkSetUp(lo)
 	})
 	list := `{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"septet-cni","bridge":"pods0",
-		"subnets":["10.77.0.0/24","fd77::/64"],"capabilities":{"portMappings":true}}]}`
+		"ranges":["10.77.0.0/24","fd77::/64"],"capabilities":{"portMappings":true}}]}`
 	if err := os.WriteFile(filepath.Join(r.CNIConfDir(), "10-pods.conflist"), []byte(list), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ func configurePod(c *config, inside string, pod netns.NsHandle, given *lease) er
 		return fmt.Errorf("finding %s in the pod: %w", inside, err)
 	}
 	for i, a := range given.Addresses {
-		if err := handle.AddrAdd(link, address(netip.PrefixFrom(a, c.Subnets[i].Bits()))); err != nil {
+		if err := handle.AddrAdd(link, address(netip.PrefixFrom(a, c.Ranges[i].Bits()))); err != nil {
 			return fmt.Errorf("adding %s to %s: %w", a, inside, err)
 		}
 	}
@@ -129,7 +129,7 @@ func configurePod(c *config, inside string, pod netns.NsHandle, given *lease) er
 
 // gatewayFor is the gateway of an address's family.
 func gatewayFor(c *config, a netip.Addr) (netip.Addr, bool) {
-	for _, r := range c.Subnets {
+	for _, r := range c.Ranges {
 		if r.Addr().Is4() == a.Is4() {
 			return gateway(r), true
 		}
@@ -148,7 +148,7 @@ func result(c *config, args *skel.CmdArgs, host string, given *lease) *current.R
 	r := &current.Result{
 		CNIVersion: current.ImplementedSpecVersion,
 		Interfaces: []*current.Interface{
-			{Name: c.Bridge, Mac: hardwareAddress(gateway(c.Subnets[0])).String()},
+			{Name: c.Bridge, Mac: hardwareAddress(gateway(c.Ranges[0])).String()},
 			{Name: host},
 			{Name: args.IfName, Mac: hardwareAddress(given.Addresses[0]).String(), Mtu: c.MTU, Sandbox: args.Netns},
 		},
@@ -156,8 +156,8 @@ func result(c *config, args *skel.CmdArgs, host string, given *lease) *current.R
 	}
 	for i, a := range given.Addresses {
 		r.IPs = append(r.IPs, &current.IPConfig{
-			Interface: current.Int(2), Address: *ipNet(netip.PrefixFrom(a, c.Subnets[i].Bits())),
-			Gateway: gateway(c.Subnets[i]).AsSlice(),
+			Interface: current.Int(2), Address: *ipNet(netip.PrefixFrom(a, c.Ranges[i].Bits())),
+			Gateway: gateway(c.Ranges[i]).AsSlice(),
 		})
 	}
 	for _, to := range c.Routes {

@@ -43,7 +43,7 @@ func ensureBridge(c *config) (netlink.Link, error) {
 func makeBridge(c *config) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = c.Bridge, c.MTU
-	attrs.HardwareAddr = hardwareAddress(gateway(c.Subnets[0]))
+	attrs.HardwareAddr = hardwareAddress(gateway(c.Ranges[0]))
 	bridge := &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return nil, fmt.Errorf("making the bridge %s: %w", c.Bridge, err)
@@ -70,7 +70,7 @@ func makeBridge(c *config) (netlink.Link, error) {
 
 // ensureGateways gives the bridge the first address of each range, and takes away what an earlier range left.
 func ensureGateways(c *config, link netlink.Link) error {
-	for _, r := range c.Subnets {
+	for _, r := range c.Ranges {
 		want := netip.PrefixFrom(gateway(r), r.Bits())
 		have, err := netlink.AddrList(link, family(r.Addr()))
 		if err != nil {
@@ -100,7 +100,7 @@ func ensureGateways(c *config, link netlink.Link) error {
 
 // forward lets the node route between the bridge and the world.
 func forward(c *config) error {
-	for _, r := range c.Subnets {
+	for _, r := range c.Ranges {
 		name := "/proc/sys/net/ipv4/ip_forward"
 		if !r.Addr().Is4() {
 			name = "/proc/sys/net/ipv6/conf/all/forwarding"

@@ -77,7 +77,7 @@ func checkPod(c *config, args *skel.CmdArgs, given *lease) error {
 		return err
 	}
 	for i, a := range given.Addresses {
-		want := netip.PrefixFrom(a, c.Subnets[i].Bits())
+		want := netip.PrefixFrom(a, c.Ranges[i].Bits())
 		found := false
 		for _, h := range have {
 			p, ok := prefixOf(h.IPNet)
@@ -91,7 +91,7 @@ func checkPod(c *config, args *skel.CmdArgs, given *lease) error {
 		found := false
 		for i, a := range given.Addresses {
 			p, ok := prefixOf(&ip.Address)
-			found = found || ok && p == netip.PrefixFrom(a, c.Subnets[i].Bits())
+			found = found || ok && p == netip.PrefixFrom(a, c.Ranges[i].Bits())
 		}
 		if ip.Interface != nil && *ip.Interface == 2 && !found {
 			return fmt.Errorf("the previous result's address %s is not leased", &ip.Address)

@@ -256,7 +256,7 @@ func TestUDPHostPortFollowsThePod(t *testing.T) {
 
 func TestAddressesAreUniqueAndComeBackLate(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, map[string]any{"subnets": []string{"10.9.0.0/28"}}) // 13 pods
+	n := newNode(t, map[string]any{"ranges": []string{"10.9.0.0/28"}}) // 13 pods
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	seen := map[string]string{}
@@ -299,7 +299,7 @@ func TestAddressesAreUniqueAndComeBackLate(t *testing.T) {
 func TestLeasesOfAnotherBootAreVoid(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c, err := parse([]byte(`{"cniVersion":"1.0.0","name":"n","type":"septet-cni","subnets":["10.9.0.0/24"],"dataDir":"` + dir + `"}`))
+	c, err := parse([]byte(`{"cniVersion":"1.0.0","name":"n","type":"septet-cni","ranges":["10.9.0.0/24"],"dataDir":"` + dir + `"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,15 +336,15 @@ func TestLeasesOfAnotherBootAreVoid(t *testing.T) {
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"subnets: none":     `{}`,
-		"second of its IP":  `{"subnets":["10.0.0.0/24","10.1.0.0/24"]}`,
-		"no room":           `{"subnets":["10.0.0.0/31"]}`,
-		"more than 15":      `{"subnets":["10.0.0.0/24"],"bridge":"0123456789abcdef"}`,
-		"mtu":               `{"subnets":["10.0.0.0/24"],"mtu":10}`,
-		"none of tcp":       `{"subnets":["10.0.0.0/24"],"runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":1,"protocol":"icmp"}]}}`,
-		"port out of range": `{"subnets":["10.0.0.0/24"],"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":1}]}}`,
-		"invalid CIDR":      `{"subnets":["10.0.0.0"]}`,
-		"hostIP":            `{"subnets":["10.0.0.0/24"],"runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":1,"hostIP":"x"}]}}`,
+		"ranges: none":     `{}`,
+		"second of its IP":  `{"ranges":["10.0.0.0/24","10.1.0.0/24"]}`,
+		"no room":           `{"ranges":["10.0.0.0/31"]}`,
+		"more than 15":      `{"ranges":["10.0.0.0/24"],"bridge":"0123456789abcdef"}`,
+		"mtu":               `{"ranges":["10.0.0.0/24"],"mtu":10}`,
+		"none of tcp":       `{"ranges":["10.0.0.0/24"],"runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":1,"protocol":"icmp"}]}}`,
+		"port out of range": `{"ranges":["10.0.0.0/24"],"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":1}]}}`,
+		"invalid CIDR":      `{"ranges":["10.0.0.0"]}`,
+		"hostIP":            `{"ranges":["10.0.0.0/24"],"runtimeConfig":{"portMappings":[{"hostPort":1,"containerPort":1,"hostIP":"x"}]}}`,
 	} {
 		if _, err := parse([]byte(text)); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -21,9 +21,9 @@ type config struct {
 	Bridge string `json:"bridge"`
 	// MTU of bridge and pods, in bytes. Default: 1500.
 	MTU int `json:"mtu"`
-	// Subnets are the node's pod networks, one for each IP family. A pod gets an address of each; a subnet's first
-	// address is the bridge's, and the pods' gateway.
-	Subnets []netip.Prefix `json:"subnets"`
+	// Ranges are the node's pod networks, one for each IP family. A pod gets an address of each; a range's first address
+	// is the bridge's, and the pods' gateway.
+	Ranges []netip.Prefix `json:"ranges"`
 	// Routes are what a pod reaches through its gateway. Default: everything.
 	Routes []netip.Prefix `json:"routes"`
 	// DataDir keeps the leases; what is in it is void after a reboot. Default: a folder of the network's name, in
@@ -31,7 +31,7 @@ type config struct {
 	DataDir string `json:"dataDir"`
 
 	// IPMasq gives connections that leave the cluster the node's address. Destinations in NonMasqueradeCIDRs (default:
-	// the subnets) keep seeing the pod's.
+	// the ranges) keep seeing the pod's.
 	IPMasq             bool           `json:"ipMasq"`
 	NonMasqueradeCIDRs []netip.Prefix `json:"nonMasqueradeCIDRs"`
 
@@ -85,27 +85,27 @@ func (c *config) complete() error {
 	if c.MTU < 68 || c.MTU > 65535 {
 		return fmt.Errorf("mtu %d: not between 68 and 65535", c.MTU)
 	}
-	if len(c.Subnets) == 0 {
-		return errors.New("subnets: none given")
+	if len(c.Ranges) == 0 {
+		return errors.New("ranges: none given")
 	}
 	families := map[bool]bool{}
-	for i, r := range c.Subnets {
-		c.Subnets[i] = r.Masked()
+	for i, r := range c.Ranges {
+		c.Ranges[i] = r.Masked()
 		if families[r.Addr().Is4()] {
-			return fmt.Errorf("subnets: %s is the second of its IP family", r)
+			return fmt.Errorf("ranges: %s is the second of its IP family", r)
 		}
 		families[r.Addr().Is4()] = true
 		if r.Addr().BitLen()-r.Bits() < 2 {
-			return fmt.Errorf("subnets: %s has no room for a pod beside the gateway", r)
+			return fmt.Errorf("ranges: %s has no room for a pod beside the gateway", r)
 		}
 	}
 	if c.Routes == nil {
-		for _, r := range c.Subnets {
+		for _, r := range c.Ranges {
 			c.Routes = append(c.Routes, everything(r.Addr()))
 		}
 	}
 	if c.NonMasqueradeCIDRs == nil {
-		c.NonMasqueradeCIDRs = c.Subnets
+		c.NonMasqueradeCIDRs = c.Ranges
 	}
 	if c.DataDir == "" {
 		dir := os.Getenv("SEPTET_CNI_DATA")

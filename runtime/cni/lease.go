@@ -107,7 +107,7 @@ func (l *leases) take(c *config, container, ifname string) (*lease, error) {
 		return nil, fmt.Errorf("%s of container %s is attached already", ifname, container)
 	}
 	given := &lease{Container: container, Interface: ifname, Ports: c.RuntimeConfig.PortMappings}
-	for _, r := range c.Subnets {
+	for _, r := range c.Ranges {
 		address, err := l.takeFrom(r, key(container, ifname))
 		if err != nil {
 			l.free(given)

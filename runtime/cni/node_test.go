@@ -37,7 +37,7 @@ func newNode(t testing.TB, change map[string]any) *node {
 	t.Helper()
 	n := &node{t: t, ns: namespace(t), config: map[string]any{
 		"cniVersion": "1.1.0", "name": "pods", "type": "septet-cni", "bridge": "br0",
-		"subnets": []string{"10.9.0.0/24", "fd09::/64"}, "dataDir": t.TempDir(),
+		"ranges": []string{"10.9.0.0/24", "fd09::/64"}, "dataDir": t.TempDir(),
 	}}
 	for key, value := range change {
 		n.config[key] = value

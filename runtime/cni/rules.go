@@ -98,12 +98,12 @@ func apply(c *config, l *leases, without *lease, ports bool) error {
 
 // rulesDigest changes with whatever the table's chains are made from.
 func (c *config) rulesDigest() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "1 %s %v %v %v", c.Bridge, c.Subnets, c.IPMasq, c.NonMasqueradeCIDRs))
+	sum := sha256.Sum256(fmt.Appendf(nil, "1 %s %v %v %v", c.Bridge, c.Ranges, c.IPMasq, c.NonMasqueradeCIDRs))
 	return hex.EncodeToString(sum[:])
 }
 
 func (c *config) hasFamily(four bool) bool {
-	for _, r := range c.Subnets {
+	for _, r := range c.Ranges {
 		if r.Addr().Is4() == four {
 			return true
 		}

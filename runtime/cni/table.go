@@ -118,13 +118,13 @@ func (m hostPortMap) translate() []expr.Any {
 // masquerade hides pods behind the node where they would not be found, or where it is wanted.
 func (r *rules) masquerade(c *config) {
 	post := r.chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource)
-	for _, pods := range append(c.Subnets, netip.MustParsePrefix("127.0.0.0/8")) {
+	for _, pods := range append(c.Ranges, netip.MustParsePrefix("127.0.0.0/8")) {
 		r.rule(post, marked(), source(pods), []expr.Any{&expr.Masq{FullyRandom: true}})
 	}
 	if !c.IPMasq {
 		return
 	}
-	for _, pods := range c.Subnets {
+	for _, pods := range c.Ranges {
 		name, multicast := "leaving6", netip.MustParsePrefix("ff00::/8")
 		if pods.Addr().Is4() {
 			name, multicast = "leaving4", netip.MustParsePrefix("224.0.0.0/4")
