@@ -106,7 +106,7 @@ func (t *Tracker) merge(entries []metav1.ManagedFieldsEntry, nodes []node, manag
 	own := metav1.ManagedFieldsEntry{
 		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: t.apiVersion, Subresource: t.subresource, FieldsType: "FieldsV1",
 	}
-	stamp := metav1.NewTime(now.UTC())
+	stamp := metav1.NewTime(now.UTC().Truncate(time.Second)) // as it will be read again
 	if len(entries) == 0 {
 		if !reaches(nodes, changed) {
 			return nil, true
