@@ -7,6 +7,7 @@ import (
 	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
 	"github.com/septet-io/septet/controllers/disruption"
+	"github.com/septet-io/septet/controllers/endpointslice"
 	"github.com/septet-io/septet/controllers/garbagecollector"
 	"github.com/septet-io/septet/controllers/hpa"
 	"github.com/septet-io/septet/controllers/job"
@@ -137,6 +138,16 @@ var all = []Entry{
 		Flag: "concurrent-horizontal-pod-autoscaler-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return one(hpa.New(e.Set, e.Events("horizontal-pod-autoscaler"), e.Workers, hpa.Options(e.Config.HPA)))
+		},
+	},
+
+	// What Services lead to.
+	{
+		Name: "endpointslice-controller", Alias: "endpointslice", Account: "endpointslice-controller",
+		Flag: "concurrent-service-endpoint-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			c := e.Config.Endpoints
+			return one(endpointslice.New(e.Set, e.Events("endpoint-slice-controller"), e.Workers, orDefault(c.MaxPerSlice, 100), c.BatchPeriod))
 		},
 	},
 
