@@ -11,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 )
 
 // folder is the folder below the data directory that holds one folder for each set of programs, named by content.
@@ -40,16 +42,23 @@ func unpack(from fs.FS, dataDir string, names []string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	written := false
+	var written atomic.Bool
+	var group errgroup.Group
+	group.SetLimit(2) // each holds a window of 8 MB
 	for _, name := range names {
-		done, err := unpackFile(from, dir, name)
-		if err != nil {
-			return "", fmt.Errorf("unpacking %s: %w", name, err)
-		}
-		written = written || done
+		group.Go(func() error {
+			done, err := unpackFile(from, dir, name)
+			if err != nil {
+				return fmt.Errorf("unpacking %s: %w", name, err)
+			}
+			if done {
+				written.Store(true)
+			}
+			return nil
+		})
 	}
-	if !written {
-		return dir, nil
+	if err := group.Wait(); err != nil || !written.Load() {
+		return dir, err
 	}
 	// The first start after an installation touched every compressed page and filled windows: give both back.
 	debug.FreeOSMemory()

@@ -336,7 +336,7 @@ func TestLeasesOfAnotherBootAreVoid(t *testing.T) {
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"ranges: none":     `{}`,
+		"ranges: none":      `{}`,
 		"second of its IP":  `{"ranges":["10.0.0.0/24","10.1.0.0/24"]}`,
 		"no room":           `{"ranges":["10.0.0.0/31"]}`,
 		"more than 15":      `{"ranges":["10.0.0.0/24"],"bridge":"0123456789abcdef"}`,
