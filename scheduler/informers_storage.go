@@ -1,6 +1,9 @@
 package scheduler
 
 import (
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -62,29 +65,37 @@ func (s *scheduler) applyStorage(l *letter) {
 	s.happened(f.resource, action, f.resource.String()+verb, l.old, l.new)
 }
 
-// settle drops an assumed state that the API server has overtaken.
+// settle drops an assumed state that the API server has overtaken: when the object is gone, or shows what was assumed.
 func (s *scheduler) settle(k kind, key string, obj any) {
 	v, d := &s.snapshot.Volumes, &s.snapshot.Devices
 	switch k {
 	case claimKind:
-		if assumed, ok := v.Pending[key]; ok && newer(obj, assumed) {
+		claim := object[*corev1.PersistentVolumeClaim](obj)
+		if assumed, ok := v.Pending[key]; ok && (claim == nil || claim.Spec.VolumeName != "" || maps.Equal(claim.Annotations, assumed.Annotations)) {
 			delete(v.Pending, key)
 		}
 	case volumeKind:
-		if assumed, ok := v.Assumed[key]; ok && newer(obj, assumed) {
+		volume := object[*corev1.PersistentVolume](obj)
+		if _, ok := v.Assumed[key]; ok && (volume == nil || volume.Spec.ClaimRef != nil) {
 			delete(v.Assumed, key)
 		}
 	case resourceClaimKind:
-		if assumed, ok := d.Assumed[key]; ok && newer(obj, assumed) {
+		claim := object[*resourcev1.ResourceClaim](obj)
+		if assumed, ok := d.Assumed[key]; ok && (claim == nil || claim.UID != assumed.UID || reserves(claim, assumed)) {
 			delete(d.Assumed, key)
 		}
 	}
 }
 
-// newer says whether an object is gone or of another version than the assumed one was made from.
-func newer(obj any, assumed metav1.Object) bool {
-	if obj == nil {
-		return true
+// reserves says whether a claim is allocated, and reserved for all that the assumed one is.
+func reserves(claim, assumed *resourcev1.ResourceClaim) bool {
+	if claim.Status.Allocation == nil {
+		return false
 	}
-	return obj.(metav1.Object).GetResourceVersion() != assumed.GetResourceVersion()
+	for _, want := range assumed.Status.ReservedFor {
+		if !slices.Contains(claim.Status.ReservedFor, want) {
+			return false
+		}
+	}
+	return true
 }

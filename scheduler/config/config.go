@@ -179,10 +179,7 @@ func defaultArgs(args any) {
 			a.DefaultingType = schedulerv1.SystemDefaulting
 		}
 	case *schedulerv1.VolumeBindingArgs:
-		fill(&a.BindTimeoutSeconds, 600)
-		if len(a.Shape) == 0 {
-			a.Shape = []schedulerv1.UtilizationShapePoint{{Utilization: 0, Score: 10}, {Utilization: 100, Score: 0}}
-		}
+		fill(&a.BindTimeoutSeconds, 600) // no shape by default: as in upstream, where rating volumes by it is not on
 	}
 }
 

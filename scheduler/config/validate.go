@@ -112,7 +112,10 @@ func validateArgs(args any, path *field.Path) field.ErrorList {
 		if *a.BindTimeoutSeconds < 0 {
 			errs = append(errs, field.Invalid(path.Child("bindTimeoutSeconds"), *a.BindTimeoutSeconds, "invalid BindTimeoutSeconds, should not be a negative value"))
 		}
-		return append(errs, validateShape(a.Shape, path.Child("shape"))...)
+		if len(a.Shape) > 0 {
+			errs = append(errs, validateShape(a.Shape, path.Child("shape"))...)
+		}
+		return errs
 	case *schedulerv1.DynamicResourcesArgs:
 		var errs field.ErrorList
 		if a.FilterTimeout.Duration < 0 {

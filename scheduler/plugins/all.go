@@ -18,6 +18,7 @@ import (
 	"github.com/septet-io/septet/scheduler/plugins/queuesort"
 	"github.com/septet-io/septet/scheduler/plugins/schedulinggates"
 	"github.com/septet-io/septet/scheduler/plugins/tainttoleration"
+	"github.com/septet-io/septet/scheduler/plugins/volume"
 )
 
 // Factory makes a plugin from its defaulted and valid arguments (nil for plugins without).
@@ -48,6 +49,12 @@ func All() []Entry {
 		{Name: noderesources.FitName, Weight: 1, New: func(args any, env *plugin.Env) (plugin.Plugin, error) {
 			return noderesources.NewFit(args.(*schedulerv1.NodeResourcesFitArgs), env.IgnoredResources), nil
 		}},
+		{Name: volume.RestrictionsName, New: plain(volume.NewRestrictions)},
+		{Name: volume.LimitsName, New: plain(volume.NewLimits)},
+		{Name: volume.BindingName, Weight: 1, New: func(args any, env *plugin.Env) (plugin.Plugin, error) {
+			return volume.NewBinding(args.(*schedulerv1.VolumeBindingArgs), env)
+		}},
+		{Name: volume.ZoneName, New: plain(volume.NewZone)},
 		{Name: podtopologyspread.Name, Weight: 2, New: func(args any, _ *plugin.Env) (plugin.Plugin, error) {
 			a := args.(*schedulerv1.PodTopologySpreadArgs)
 			if a.DefaultingType == schedulerv1.SystemDefaulting {

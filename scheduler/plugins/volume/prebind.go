@@ -1,0 +1,117 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/septet-io/septet/scheduler/plugin"
+)
+
+// PreBind implements plugin.PreBind: it writes what Reserve decided, and waits until the claims are bound.
+func (p *Binding) PreBind(ctx context.Context, c *plugin.Cycle, node string) *plugin.Status {
+	n, ok := c.Get(BindingName).(*plan)
+	if !ok || n.chosen == nil || len(n.chosen.static)+len(n.chosen.dynamic) == 0 {
+		return nil
+	}
+	chosen := n.chosen
+	var claims []*corev1.PersistentVolumeClaim
+	for _, s := range chosen.static {
+		if _, err := p.env.Client.CoreV1().PersistentVolumes().Update(ctx, s.volume, metav1.UpdateOptions{}); err != nil {
+			return plugin.Failed(fmt.Errorf("binding volume %s: %w", s.volume.Name, err))
+		}
+		claims = append(claims, s.claim)
+	}
+	for _, claim := range chosen.dynamic {
+		if _, err := p.env.Client.CoreV1().PersistentVolumeClaims(claim.Namespace).Update(ctx, claim, metav1.UpdateOptions{}); err != nil {
+			return plugin.Failed(fmt.Errorf("asking to provision for claim %s: %w", claim.Name, err))
+		}
+		claims = append(claims, claim)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	for _, claim := range claims {
+		if err := p.waiters.untilBound(ctx, claim, node); err != nil {
+			return plugin.Failed(fmt.Errorf("binding volumes: %w", err))
+		}
+	}
+	return nil
+}
+
+// waiters lets bindings wait for claims without polling.
+type waiters struct {
+	claims  corelisters.PersistentVolumeClaimLister
+	volumes corelisters.PersistentVolumeLister
+
+	mu      sync.Mutex
+	changed map[string]chan struct{} // by claim; closed when it changes
+}
+
+func newWaiters(factory informers.SharedInformerFactory) (*waiters, error) {
+	w := &waiters{claims: factory.Core().V1().PersistentVolumeClaims().Lister(), volumes: factory.Core().V1().PersistentVolumes().Lister(), changed: map[string]chan struct{}{}}
+	_, err := factory.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(_, obj any) { w.tell(obj) },
+		DeleteFunc: w.tell,
+	})
+	return w, err
+}
+
+func (w *waiters) tell(obj any) {
+	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
+	if err != nil {
+		return // not an object
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if ch, ok := w.changed[key]; ok {
+		close(ch)
+		delete(w.changed, key)
+	}
+}
+
+// change returns a channel that is closed at the claim's next change.
+func (w *waiters) change(key string) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ch, ok := w.changed[key]
+	if !ok {
+		ch = make(chan struct{})
+		w.changed[key] = ch
+	}
+	return ch
+}
+
+// untilBound waits until a claim is bound to a volume that the node can use. It fails when that will not happen any more.
+func (w *waiters) untilBound(ctx context.Context, want *corev1.PersistentVolumeClaim, node string) error {
+	began := time.Now()
+	for {
+		next := w.change(want.Namespace + "/" + want.Name)
+		claim, err := w.claims.PersistentVolumeClaims(want.Namespace).Get(want.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+			return fmt.Errorf("claim %s is gone", want.Name)
+		case err != nil:
+			return err
+		case claim.UID != want.UID:
+			return fmt.Errorf("claim %s is another one now", want.Name)
+		case bound(claim):
+			return nil
+		case claim.ResourceVersion != want.ResourceVersion && want.Annotations[annSelectedNode] != "" &&
+			claim.Annotations[annSelectedNode] == "" && time.Since(began) > time.Second:
+			return fmt.Errorf("provisioning for claim %s failed on node %s: its provisioner asks for another one", want.Name, node)
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return fmt.Errorf("claim %s was not bound in time: %w", want.Name, ctx.Err())
+		}
+	}
+}
