@@ -8,6 +8,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/kubelet/cri"
@@ -16,6 +17,7 @@ import (
 
 // Delays after failures of what concerns a pod as a whole.
 const (
+	retrySoon    = 20 * time.Millisecond
 	retryFirst   = 500 * time.Millisecond
 	retryVolumes = 2 * time.Minute
 	retrySandbox = 10 * time.Second
@@ -150,11 +152,16 @@ func (w *Worker) mounted(pod *v1.Pod, volumes map[string]spec.Volume, groups []i
 	if w.syncCtx.Err() != nil {
 		return
 	}
+	w.remount = true
+	w.failed("volumes", retrySoon, retryVolumes)
+	if apierrors.IsForbidden(err) && w.retries["volumes"].delay < retryFirst {
+		// The API server's authorizer may learn a moment later than this node that
+		// the pod is here.
+		return
+	}
 	for _, each := range apart(err) {
 		w.host.event(pod, "", v1.EventTypeWarning, "FailedMount", each.Error())
 	}
-	w.remount = true
-	w.failed("volumes", retryFirst, retryVolumes)
 }
 
 // apart returns the errors that err joins.
