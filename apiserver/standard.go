@@ -24,6 +24,7 @@ import (
 	"github.com/septet-io/septet/apiserver/authz/rbac"
 	"github.com/septet-io/septet/apiserver/bootstrap"
 	"github.com/septet-io/septet/apiserver/connect"
+	"github.com/septet-io/septet/apiserver/informer"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/apiserver/services"
@@ -97,6 +98,8 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if s.Loopback, err = client.New(s.Local(self)); err != nil {
 		return nil, err
 	}
+	s.Loopback.Informers = informer.Factory(&s.Resources, s.Loopback)
+	s.Loopback.MetadataInformers = informer.Metadata(&s.Resources, s.Loopback.Metadata)
 	if err := o.authorize(s); err != nil {
 		return nil, err
 	}

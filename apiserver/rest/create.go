@@ -274,6 +274,9 @@ func keepFields(obj resource.Object, fields []metav1.ManagedFieldsEntry) {
 	}
 }
 
+// Version is a revision as the API writes it.
+func Version(revision int64) string { return formatRevision(revision) }
+
 func formatRevision(revision int64) string { return strconv.FormatInt(revision, 10) }
 
 // unchanged says that nobody touched the entries: they are the very same.

@@ -134,7 +134,7 @@ func (f *framer) appendProtobuf(to []byte, event *store.Event) ([]byte, error) {
 
 func (f *framer) protobufObject(event *store.Event) (schema.GroupVersionKind, []byte, error) {
 	if event.Type == watch.Error {
-		status := errorStatus(event.Err)
+		status := ErrorStatus(event.Err)
 		raw, err := status.Marshal()
 		return schema.GroupVersionKind{Version: "v1", Kind: "Status"}, raw, err
 	}

@@ -92,6 +92,9 @@ func (r *Resource) outward(obj resource.Object) (resource.Object, error) {
 	return converted[0], nil
 }
 
+// Served is a stored object in the version that the Resource serves. It must not be changed.
+func (r *Resource) Served(item *store.Item) (resource.Object, error) { return r.outward(item.Object) }
+
 // inward converts an object of the served version to the stored one.
 func (r *Resource) inward(obj resource.Object) (resource.Object, error) {
 	if r.StoredAs == nil {

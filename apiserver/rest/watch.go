@@ -178,8 +178,8 @@ func (r *Resource) watchSocket(ctx context.Context, w http.ResponseWriter, req *
 	}
 }
 
-// errorStatus is what an ERROR event carries.
-func errorStatus(err error) *metav1.Status {
+// ErrorStatus is what an ERROR event carries.
+func ErrorStatus(err error) *metav1.Status {
 	var known apierrors.APIStatus
 	if !errors.As(err, &known) {
 		err = apierrors.NewInternalError(err)
@@ -189,4 +189,4 @@ func errorStatus(err error) *metav1.Status {
 	return status
 }
 
-func marshalStatus(err error) ([]byte, error) { return json.Marshal(errorStatus(err)) }
+func marshalStatus(err error) ([]byte, error) { return json.Marshal(ErrorStatus(err)) }
