@@ -59,7 +59,7 @@ func (s *server) runControllers(ctx context.Context) error {
 			return s.as(serviceaccount.UserName("kube-system", account), serviceaccount.Groups("kube-system")...)
 		},
 		RootCA: s.material.authority.PEM, ServiceAccountKeyFile: s.paths.pki("sa.key"),
-		Signing: controllers.Signing{CertFile: authority.CertFile, KeyFile: authority.KeyFile},
+		Signing: controllers.Signing{CertFile: authority.CertFile, KeyFile: authority.KeyFile, ApproveServing: true},
 		Nodes:   controllers.Nodes{AllocateCIDRs: true, ClusterCIDRs: []string{s.ClusterCIDR}, ServiceCIDRs: []string{s.ServiceCIDR}},
 		Volumes: controllers.Volumes{LocalPath: s.paths.volumes()},
 	})

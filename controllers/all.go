@@ -3,6 +3,7 @@ package controllers
 import (
 	"time"
 
+	"github.com/septet-io/septet/controllers/certificates"
 	"github.com/septet-io/septet/controllers/cronjob"
 	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
@@ -66,6 +67,26 @@ var all = []Entry{
 			}
 			return one(nodeipam.New(e.Set, e.Events("cidrAllocator"), ranges, avoid))
 		},
+	},
+	{
+		Name: "certificatesigningrequest-approving-controller", Alias: "csrapproving", Account: "certificate-controller", Workers: 1,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(certificates.NewApprover(e.Set, e.Workers, e.Config.Signing.ApproveServing))
+		},
+	},
+	{
+		Name: "certificatesigningrequest-signing-controller", Alias: "csrsigning", Account: "certificate-controller", Workers: 1,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			authorities := e.Config.Signing.authorities()
+			if len(authorities) == 0 {
+				return nil, nil
+			}
+			return one(certificates.NewSigner(e.Set, e.Workers, authorities, orDefault(e.Config.Signing.Duration, year)))
+		},
+	},
+	{
+		Name: "certificatesigningrequest-cleaner-controller", Alias: "csrcleaner", Account: "certificate-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(certificates.NewCleaner(e.Set)) },
 	},
 	{
 		Name: "node-lifecycle-controller", Alias: "nodelifecycle", Account: "node-controller", Workers: 8,

@@ -59,6 +59,8 @@ type Signing struct {
 	CertFile, KeyFile string
 	// Signers are authorities by signer name, for example "kubernetes.io/kubelet-serving".
 	Signers map[string]KeyPair
+	// ApproveServing approves kubelets' serving certificates whose names and addresses are all the node's; upstream never does.
+	ApproveServing bool
 	// Duration is the longest validity of a signed certificate; a year if 0.
 	Duration time.Duration
 }
