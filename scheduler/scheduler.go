@@ -59,6 +59,7 @@ type scheduler struct {
 	writers  *pool
 	waiting  map[types.UID]*waitingPod
 	now      func() time.Time
+	cleanups []func()
 	term     uint64        // counts the times that this process has led
 	over     chan struct{} // closed when the term has ended
 	// preemption is what the decision that is being made has considered to make room.
@@ -185,6 +186,11 @@ func (s *server) lead(ctx context.Context) error {
 	if t.outside, err = t.extenders(); err != nil {
 		return err
 	}
+	defer func() {
+		for _, f := range t.cleanups {
+			f()
+		}
+	}()
 	t.queue = t.newQueue()
 	stop, err := t.follow(ctx)
 	if err != nil {
@@ -218,8 +224,8 @@ func (s *scheduler) env(ctx context.Context) *plugin.Env {
 		Record: func(pod *corev1.Pod, eventType, reason, action, note string) {
 			s.recorder.record(ctx, pod, pod.Spec.SchedulerName, eventType, reason, action, note)
 		},
-		Answer: s.answer,
-		Do:     func(f func()) { s.box.post(letter{kind: doKind, do: f}) },
+		Answer: s.answer, Cleanup: func(f func()) { s.cleanups = append(s.cleanups, f) },
+		Do: func(f func()) { s.box.post(letter{kind: doKind, do: f}) },
 	}
 }
 

@@ -24,6 +24,8 @@ type Env struct {
 	IgnoredResources map[string]bool
 	// Answer decides about a pod that the named Permit plugin made wait: nil lets it go on. It may be called from anywhere.
 	Answer func(uid types.UID, plugin string, status *Status)
+	// Cleanup has f called when the plugin is used no more; nil in dry runs.
+	Cleanup func(f func())
 	// Do calls f on the deciding goroutine.
 	Do func(f func())
 }

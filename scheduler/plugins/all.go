@@ -7,6 +7,7 @@ import (
 	"github.com/septet-io/septet/scheduler/plugin"
 	"github.com/septet-io/septet/scheduler/plugins/defaultbinder"
 	"github.com/septet-io/septet/scheduler/plugins/defaultpreemption"
+	"github.com/septet-io/septet/scheduler/plugins/dynamicresources"
 	"github.com/septet-io/septet/scheduler/plugins/imagelocality"
 	"github.com/septet-io/septet/scheduler/plugins/interpodaffinity"
 	"github.com/septet-io/septet/scheduler/plugins/nodeaffinity"
@@ -65,6 +66,9 @@ func All() []Entry {
 		{Name: interpodaffinity.Name, Weight: 2, New: func(args any, _ *plugin.Env) (plugin.Plugin, error) {
 			a := args.(*schedulerv1.InterPodAffinityArgs)
 			return interpodaffinity.New(*a.HardPodAffinityWeight, a.IgnorePreferredTermsOfExistingPods), nil
+		}},
+		{Name: dynamicresources.Name, Weight: 2, New: func(args any, env *plugin.Env) (plugin.Plugin, error) {
+			return dynamicresources.New(args.(*schedulerv1.DynamicResourcesArgs), env), nil
 		}},
 		{Name: defaultpreemption.Name, New: func(args any, env *plugin.Env) (plugin.Plugin, error) {
 			return defaultpreemption.New(args.(*schedulerv1.DefaultPreemptionArgs), env), nil

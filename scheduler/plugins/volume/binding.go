@@ -41,7 +41,7 @@ func NewBinding(args *schedulerv1.VolumeBindingArgs, env *plugin.Env) (*Binding,
 	}
 	if env.Informers != nil {
 		var err error
-		if p.waiters, err = newWaiters(env.Informers); err != nil {
+		if p.waiters, err = newWaiters(env); err != nil {
 			return nil, err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -55,12 +54,17 @@ type waiters struct {
 	changed map[string]chan struct{} // by claim; closed when it changes
 }
 
-func newWaiters(factory informers.SharedInformerFactory) (*waiters, error) {
+func newWaiters(env *plugin.Env) (*waiters, error) {
+	factory := env.Informers
 	w := &waiters{claims: factory.Core().V1().PersistentVolumeClaims().Lister(), volumes: factory.Core().V1().PersistentVolumes().Lister(), changed: map[string]chan struct{}{}}
-	_, err := factory.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	informer := factory.Core().V1().PersistentVolumeClaims().Informer()
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(_, obj any) { w.tell(obj) },
 		DeleteFunc: w.tell,
 	})
+	if err == nil && env.Cleanup != nil {
+		env.Cleanup(func() { _ = informer.RemoveEventHandler(registration) })
+	}
 	return w, err
 }
 
