@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	mount "k8s.io/mount-utils"
 
+	"github.com/septet-io/septet/kubelet/volume/csi"
 	"github.com/septet-io/septet/kubelet/volume/objects"
 )
 
@@ -37,9 +38,8 @@ type Config struct {
 	Allocatable func() corev1.ResourceList
 	// Changed, when set, is told that a Mount which failed may succeed now: an object it lacked has come.
 	Changed func(pod types.UID)
-	// CSIDriver returns the address of the socket of a registered CSI driver on this node, and the name by which the driver knows
-	// the node. Nil: there are none.
-	CSIDriver func(name string) (endpoint string, ok bool)
+	// CSI are the storage drivers that have registered on this node; nil: there are none.
+	CSI *csi.Drivers
 }
 
 // Mounted is a volume that is there.
@@ -76,6 +76,9 @@ type Volumes struct {
 	pods map[types.UID]*podVolumes
 	// users says which Pods mount which ConfigMaps and Secrets.
 	users map[objects.Key]map[types.UID]bool
+
+	// staging is held while a CSI volume is made ready for the node, or no longer is.
+	staging sync.Mutex
 }
 
 // podVolumes is what is known of one Pod's volumes.
