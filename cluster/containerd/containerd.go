@@ -11,13 +11,12 @@ package containerd
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-
-	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/cluster/carried"
 )
@@ -32,8 +31,8 @@ type Config struct {
 	// DataDir is septet's data directory. Required. Programs are unpacked below it, images and snapshots are kept below
 	// it in containerd/<node>. It must not be on an overlay or network file system.
 	DataDir string
-	// StateDir holds sockets, mounts and what else ends with the machine's uptime. It must be short, for socket paths
-	// may have 104 bytes. Default: /run/septet/<node>.
+	// StateDir holds sockets, mounts and what else ends with the machine's uptime. A socket's path may have 104 bytes, so
+	// it may have 82. Default: /run/septet/<node>.
 	StateDir string
 	// CNIConfDir is where the network configuration is written by whoever makes the pod network. Default: <data of the
 	// node>/cni/net.d.
@@ -75,8 +74,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.LogLevel == "" {
 		c.LogLevel = "warn"
 	}
-	// The longest socket is a shim's: s/ and 64 digits below the state directory.
-	if longest := len(c.StateDir) + len("/s/") + 64; longest > maxSocketPath {
+	if longest := len(c.socket() + ".ttrpc"); longest > maxSocketPath {
 		return c, fmt.Errorf("containerd: StateDir %q: is %d bytes too long for socket paths", c.StateDir, longest-maxSocketPath)
 	}
 	return c, nil
@@ -97,6 +95,11 @@ func (c Config) log() string    { return filepath.Join(c.root(), "containerd.log
 func (c Config) cniData() string { return "SEPTET_CNI_DATA=" + filepath.Join(c.StateDir, "cni") }
 
 func (c Config) pidFile() string { return filepath.Join(c.StateDir, "containerd.pid") }
+
+// shimSockets is the folder of the shims' sockets. Their names have 64 digits, which leaves no room for a node's name.
+func (c Config) shimSockets() string {
+	return fmt.Sprintf("/run/septet/s/%x", sha256.Sum256([]byte(c.StateDir)))[:len("/run/septet/s/")+8]
+}
 
 // Runtime is a node's running containerd.
 type Runtime struct {
@@ -193,17 +196,24 @@ func (r *Runtime) halt() {
 	<-r.done
 }
 
-// ensurePause imports the pause image unless an earlier start has.
+// ensurePause imports the pause image, unless an earlier start has imported this very one.
 func (r *Runtime) ensurePause(ctx context.Context) error {
-	present, err := r.hasImage(ctx, PauseImage)
-	if err != nil || present {
-		return err
+	carriedNow, err := carried.Digest(carried.Pause)
+	if err != nil {
+		return fmt.Errorf("containerd: %w", err)
+	}
+	noted := filepath.Join(r.config.root(), "pause.sha256")
+	if imported, err := os.ReadFile(noted); err == nil && string(imported) == carriedNow {
+		if present, err := r.hasImage(ctx, PauseImage); err != nil || present {
+			return err
+		}
 	}
 	dir, err := carried.Unpack(r.config.DataDir, carried.Pause)
 	if err != nil {
 		return fmt.Errorf("containerd: %w", err)
 	}
-	_, err = r.importImage(ctx, filepath.Join(dir, carried.Pause), "--pin")
-	klog.FromContext(ctx).V(2).Info("Imported the pause image", "image", PauseImage, "err", err)
-	return err
+	if _, err := r.importImage(ctx, filepath.Join(dir, carried.Pause), "--pin"); err != nil {
+		return err
+	}
+	return os.WriteFile(noted, []byte(carriedNow), 0o600)
 }

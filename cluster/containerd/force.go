@@ -141,7 +141,12 @@ func removeCgroups(parent string) error {
 	}
 	var problems error
 	for _, root := range roots {
-		problems = errors.Join(problems, removeCgroup(filepath.Join(root, parent)))
+		dir := filepath.Join(root, parent)
+		problems = errors.Join(problems, removeCgroup(dir))
+		// Cgroups above it that were made for it alone are empty now; others cannot be removed.
+		for dir = filepath.Dir(dir); dir != root && unix.Rmdir(dir) == nil; {
+			dir = filepath.Dir(dir)
+		}
 	}
 	return problems
 }

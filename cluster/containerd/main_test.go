@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,8 +28,10 @@ func testConfig(t testing.TB) Config {
 	}
 	var name [4]byte
 	rand.Read(name[:])
-	config := Config{NodeName: "test-" + hex.EncodeToString(name[:]), DataDir: t.TempDir()}
-	config.CgroupParent = "/" + config.NodeName
+	// A name as long as a host's may be: socket paths are short.
+	config := Config{NodeName: "test-" + hex.EncodeToString(name[:]) + ".compute.internal", DataDir: t.TempDir()}
+	config.NodeName += strings.Repeat("x", 63-len(config.NodeName))
+	config.CgroupParent = "/septet-test/" + config.NodeName
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

@@ -53,14 +53,19 @@ func Purge(ctx context.Context, config Config) error {
 		{"removing the pod network", func() error { return purgeNetwork(ctx, c) }},
 		{"unmounting", func() error { return unmountBelow(c.StateDir, c.root()) }},
 		{"removing cgroups", func() error { return removeCgroups(c.CgroupParent) }},
-		{"removing files", func() error { return errors.Join(os.RemoveAll(c.StateDir), os.RemoveAll(c.root())) }},
+		{"removing files", func() error {
+			return errors.Join(os.RemoveAll(c.StateDir), os.RemoveAll(c.shimSockets()), os.RemoveAll(c.root()))
+		}},
 	}
 	for _, step := range steps {
 		if e := step.do(); e != nil {
 			err = errors.Join(err, fmt.Errorf("containerd: %s: %w", step.what, e))
 		}
 	}
-	_ = os.Remove(filepath.Dir(c.root())) // the folder of all nodes, if this was the last
+	// The folders that nodes share go with the last of them; a folder that is not empty cannot be removed.
+	for _, shared := range []string{filepath.Dir(c.root()), filepath.Dir(c.shimSockets()), "/run/septet"} {
+		_ = os.Remove(shared)
+	}
 	return err
 }
 

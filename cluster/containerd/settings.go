@@ -96,7 +96,7 @@ func writeConfig(c Config, bin string) (string, error) {
 	err = settings.Execute(&text, map[string]any{
 		"Root": quote(filepath.Join(c.root(), "data")), "State": quote(filepath.Join(c.StateDir, "c")),
 		"OOMScore": score, "RestrictOOM": !capable, "NoAppArmor": noAppArmor, "LogLevel": quote(c.LogLevel),
-		"Socket": quote(c.socket()), "TTRPC": quote(c.socket() + ".ttrpc"), "ShimSockets": quote(filepath.Join(c.StateDir, "s")),
+		"Socket": quote(c.socket()), "TTRPC": quote(c.socket() + ".ttrpc"), "ShimSockets": quote(c.shimSockets()),
 		"Registries": quote(c.RegistryDir), "Pause": quote(PauseImage),
 		"CNIBin": quoteAll(append([]string{bin}, c.CNIBinDirs...)), "CNIConf": quote(c.CNIConfDir),
 		"Runc":     quote(filepath.Join(bin, "runc")),

@@ -42,7 +42,7 @@ func TestCommandLines(t *testing.T) {
 // sandboxSpec is a specification as containerd's CRI writes it, as far as it matters here.
 func sandboxSpec(id string) *specs.Spec {
 	shares := uint64(2)
-	return &specs.Spec{
+	spec := &specs.Spec{
 		Process:     &specs.Process{Args: []string{"/pause"}, User: specs.User{UID: 65535, GID: 65534}},
 		Root:        &specs.Root{Path: "rootfs"},
 		Hostname:    "web-0",
@@ -54,6 +54,10 @@ func sandboxSpec(id string) *specs.Spec {
 			},
 		},
 	}
+	if os.Getenv("SEPTET_CGROUP2") != "" { // as CRI does where there is cgroup v2 alone
+		spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	}
+	return spec
 }
 
 func TestWhatIsLeftToRunc(t *testing.T) {
