@@ -2,7 +2,11 @@ package controllers_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,9 +20,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
+	"github.com/septet-io/septet/apiserver"
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/controllers"
-	"github.com/septet-io/septet/test/apiserver"
+	"github.com/septet-io/septet/etcd"
+	"github.com/septet-io/septet/pki"
+	authority "github.com/septet-io/septet/resource"
 )
 
 // cluster is a real API server with all controllers on it, and a stand-in for scheduler and nodes.
@@ -29,20 +36,78 @@ type cluster struct {
 	ends map[string]corev1.PodPhase // by the image of the first container: phase that Pods end in; others run and are ready
 }
 
+// open starts a complete API server: with authorization by upstream's default roles, and with admission.
+func open(t *testing.T, ctx context.Context) *apiserver.Server {
+	t.Helper()
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	member, err := etcd.Start(ctx, etcd.Config{DataDir: filepath.Join(dir, "etcd"), UnsafeNoFsync: true})
+	must(err)
+	t.Cleanup(member.Stop)
+	ca, err := pki.LoadOrCreateAuthority(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key"), "test")
+	must(err)
+	serving, err := ca.TLS(pki.Leaf{CommonName: "kube-apiserver", Server: true, Hosts: []string{"127.0.0.1"}})
+	must(err)
+	private, public := filepath.Join(dir, "sa.key"), filepath.Join(dir, "sa.pub")
+	must(pki.EnsureSigningKey(private, public))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	server, err := apiserver.Open(ctx, apiserver.Config{
+		Etcd: member.Client(), EtcdRevision: member.Revision, EtcdDedicated: true, CompactEvery: -1, Listener: listener,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil },
+	}, apiserver.Standard{
+		Address: netip.MustParseAddr("127.0.0.1"), Port: 6443, ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")},
+		ClientCAFile: filepath.Join(dir, "ca.crt"), Issuers: []string{"https://kubernetes.default.svc"},
+		SigningKeyFile: private, KeyFiles: []string{public},
+		DisablePlugins: []string{"StorageObjectInUseProtection"}, // who takes its finalizers away is not among these controllers
+	})
+	must(err)
+	return server
+}
+
 func start(t *testing.T) *cluster {
 	t.Helper()
-	server := apiserver.Start(t)
-	c := &cluster{Set: server.Client(), t: t, ends: map[string]corev1.PodPhase{}}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	own := server.InProcess("admin", "system:masters")
-	go func() { done <- controllers.Run(ctx, controllers.Config{Clients: own, RootCA: server.CAData}) }()
+	serving, stop := context.WithCancel(context.Background())
+	server := open(t, serving)
+	var running sync.WaitGroup
+	run := func(ctx context.Context, what string, f func(context.Context) error) {
+		running.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
+	}
+	run(serving, "server", server.Run)
+	run(serving, "bootstrap", server.Bootstrap)
+	<-server.Bootstrapped()
+	as := func(user string, groups ...string) (*client.Set, error) {
+		return server.Loopback.As(server.Local(authority.User{Name: user, Groups: append(groups, "system:authenticated")}))
+	}
+	c := &cluster{t: t, ends: map[string]corev1.PodPhase{}}
+	var err error
+	c.Set, err = client.New(server.Local(authority.User{Name: "admin", Groups: []string{"system:masters", "system:authenticated"}}))
+	c.must(err)
+	ctx, cancel := context.WithCancel(serving)
+	own, err := as("system:kube-controller-manager")
+	c.must(err)
+	config := controllers.Config{
+		Clients: own, RootCA: []byte("the bundle"),
+		// Each works with no more rights than upstream's default roles give it.
+		As: func(account string) (*client.Set, error) {
+			return as("system:serviceaccount:kube-system:"+account, "system:serviceaccounts", "system:serviceaccounts:kube-system")
+		},
+	}
+	run(ctx, "controllers", func(ctx context.Context) error { return controllers.Run(ctx, config) })
 	c.runPods(ctx)
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("controllers: %v", err)
-		}
+		stop()
+		running.Wait()
 	})
 	return c
 }
@@ -239,7 +304,10 @@ func (c *cluster) statefulSet(ctx context.Context) {
 
 func (c *cluster) daemonSet(ctx context.Context) {
 	for i := range 3 {
-		_, err := c.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", i)}}, metav1.CreateOptions{})
+		node, err := c.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", i)}}, metav1.CreateOptions{})
+		c.must(err)
+		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now()}}
+		_, err = c.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
 		c.must(err)
 	}
 	_, err := c.AppsV1().DaemonSets("shop").Create(ctx, &appsv1.DaemonSet{

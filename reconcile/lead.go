@@ -124,11 +124,11 @@ func (e Election) config() (leaderelection.LeaderElectionConfig, error) {
 		LockConfig: resourcelock.ResourceLockConfig{Identity: e.Identity},
 	}
 	return leaderelection.LeaderElectionConfig{
-		Lock:            lock,
-		Name:            e.Name,
-		LeaseDuration:   orElse(e.LeaseDuration, 15*time.Second),
-		RenewDeadline:   orElse(e.RenewDeadline, 10*time.Second),
-		RetryPeriod:     orElse(e.RetryPeriod, 2*time.Second),
+		Lock:          lock,
+		Name:          e.Name,
+		LeaseDuration: orElse(e.LeaseDuration, 15*time.Second),
+		RenewDeadline: orElse(e.RenewDeadline, 10*time.Second),
+		RetryPeriod:   orElse(e.RetryPeriod, 2*time.Second),
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -189,6 +190,10 @@ func (l *loop) again(ctx context.Context, key Key, result Result, err error) {
 	l.measures.retried()
 	l.queue.AddRateLimited(key)
 	logger := klog.FromContext(ctx)
+	if isWaiting(err) {
+		logger.V(3).Info("Reconcile waits", "key", key, "for", err.Error())
+		return
+	}
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) {
 		// Somebody else wrote first: ordinary life of optimistic concurrency, the next try sees it.
 		logger.V(3).Info("Reconcile will be tried again", "key", key, "err", err)
@@ -199,6 +204,11 @@ func (l *loop) again(ctx context.Context, key Key, result Result, err error) {
 		return
 	}
 	logger.V(2).Info("Reconcile failed, will be tried again", "key", key, "err", err)
+}
+
+func isWaiting(err error) bool {
+	var w waiting
+	return errors.As(err, &w)
 }
 
 func (l *loop) reconcile(ctx context.Context, key Key) (result Result, err error) {

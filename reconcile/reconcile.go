@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -19,6 +20,13 @@ type Result struct {
 	// After, when positive, reconciles the key again after that time, unless something else does earlier.
 	After time.Duration
 }
+
+// waiting is the error of a Reconcile that has done what it could.
+type waiting struct{ error }
+
+// Wait returns an error that makes a key be tried again with backoff, without being taken for a failure: what is waited for
+// tells nobody when it comes.
+func Wait(format string, args ...any) error { return waiting{fmt.Errorf(format, args...)} }
 
 // Watch says which events of one informer wake a controller, and for which keys.
 type Watch struct {

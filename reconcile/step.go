@@ -51,7 +51,10 @@ func (s *Step) end(waited, took time.Duration, err error) {
 		return
 	}
 	note := s.loop.controller.Name + ", waited " + waited.Round(time.Microsecond).String()
-	if err != nil {
+	switch {
+	case isWaiting(err):
+		note = s.loop.controller.Name + " waits: " + err.Error()
+	case err != nil:
 		note = s.loop.controller.Name + " failed: " + err.Error()
 	}
 	s.loop.journal.Note(journal.Record{

@@ -137,9 +137,11 @@ type outcome struct {
 
 // err says what keeps the namespace from going; nil if it is empty.
 func (o *outcome) err() error {
-	all := append([]error{o.discovery, o.parsing}, o.deletion...)
-	if len(o.remaining) > 0 {
-		all = append(all, errors.New(o.remainingMessage()))
+	if err := errors.Join(append([]error{o.discovery, o.parsing}, o.deletion...)...); err != nil {
+		return err
 	}
-	return errors.Join(all...)
+	if len(o.remaining) > 0 {
+		return reconcile.Wait("%s", o.remainingMessage())
+	}
+	return nil
 }

@@ -49,13 +49,20 @@ func (c *controller) act(ctx context.Context, set *appsv1.StatefulSet, plan Plan
 
 // create creates a Pod and, before it, the claims that it needs.
 func (c *controller) create(ctx context.Context, set *appsv1.StatefulSet, pod *corev1.Pod) error {
-	if err := c.supply(ctx, set, pod); err != nil {
+	err := c.supply(ctx, set, pod)
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil // all is going: nothing to do, nor to tell
+	}
+	if err != nil {
 		c.tell(set, "create", pod, err)
 		return err
 	}
 	made, err := c.client.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return err // the cache is late, or all is going: nothing to tell
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		return err // the cache is late
 	}
 	c.tell(set, "create", pod, err)
 	if err != nil {
