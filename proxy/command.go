@@ -118,7 +118,7 @@ func (o *options) run(ctx context.Context) error {
 	case o.writeTo != "":
 		return o.write()
 	case o.cleanup:
-		return CleanUp()
+		return Cleanup()
 	}
 	parsed, err := parse(&o.settings)
 	if err != nil {
@@ -178,8 +178,8 @@ func (o *options) connect() (*client.Set, error) {
 	return client.New(config)
 }
 
-// CleanUp removes the proxy's rules from this network namespace.
-func CleanUp() error {
+// Cleanup removes the proxy's rules from this network namespace.
+func Cleanup() error {
 	kernel, err := nft.Open()
 	if err != nil {
 		return err

@@ -25,7 +25,8 @@ import (
 type Config struct {
 	// Clients is how the proxy reads Services, EndpointSlices and its Node. Run starts its informers.
 	Clients *client.Set
-	// Settings is the component's configuration; the zero value of a field is upstream's default.
+	// Settings is the component's configuration. Without a Kind, SetDefaults fills in what is empty; with one it counts as it is, and
+	// an empty address is a port that is not served.
 	Settings v1alpha1.KubeProxyConfiguration
 	// Metrics takes the proxy's metrics; nil registers none.
 	Metrics prometheus.Registerer
@@ -46,7 +47,7 @@ const (
 	localPrefix      = "InterfaceNamePrefix"
 )
 
-// SetDefaults fills in upstream's defaults.
+// SetDefaults fills in upstream's defaults, and the Kind.
 func SetDefaults(c *v1alpha1.KubeProxyConfiguration) {
 	def := func(s *string, value string) {
 		if *s == "" {

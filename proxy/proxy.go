@@ -35,7 +35,9 @@ type Backend interface {
 
 // Run programs the kernel until ctx ends. It leaves the rules in place: connections go on while the proxy is replaced.
 func Run(ctx context.Context, config Config) error {
-	SetDefaults(&config.Settings)
+	if config.Settings.Kind == "" {
+		SetDefaults(&config.Settings)
+	}
 	settings, err := parse(&config.Settings)
 	if err != nil {
 		return fmt.Errorf("kube-proxy configuration: %w", err)
