@@ -23,7 +23,7 @@ func (c *Cache) Create(ctx context.Context, key Key, obj resource.Object, ttl ti
 }
 
 func (c *Cache) create(ctx context.Context, key Key, obj resource.Object, ttl time.Duration) (*Item, error) {
-	item, value, err := c.encode(ctx, key, obj)
+	item, value, err := c.encode(ctx, key, obj, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,13 @@ func (c *Cache) create(ctx context.Context, key Key, obj resource.Object, ttl ti
 	return c.settle(item, revision), nil
 }
 
-// encode makes the item and what is stored of it.
-func (c *Cache) encode(ctx context.Context, key Key, obj resource.Object) (*Item, []byte, error) {
+// encode makes the item and what is stored of it. The object may share parts with old.
+func (c *Cache) encode(ctx context.Context, key Key, obj resource.Object, old *Item) (*Item, []byte, error) {
+	if old == nil {
+		intern(obj, nil)
+	} else {
+		intern(obj, old.Object)
+	}
 	c.setKind.set(obj)
 	obj.SetResourceVersion("")
 	obj.SetSelfLink("")

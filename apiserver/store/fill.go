@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"runtime"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -98,32 +99,56 @@ func (c *Cache) fill(f *filling) {
 
 const fillPage = 1000
 
-// readAll lists the kind at one revision. The next page is read while one is decoded.
+// readAll lists the kind at one revision. Pages are decoded on all processors while the next is read.
 func (c *Cache) readAll(ctx context.Context) (items []*Item, revision int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	pages := make(chan page, 1)
+	pages := make(chan page)
 	go c.readPages(ctx, pages)
-	for p := range pages {
+	// decoded has the pages in order; its capacity bounds how many are worked on.
+	decoded := make(chan chan page, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(decoded)
+		for p := range pages {
+			done := make(chan page, 1)
+			select {
+			case decoded <- done:
+			case <-ctx.Done():
+				return
+			}
+			go func() { done <- c.decodePage(ctx, p) }()
+		}
+	}()
+	for done := range decoded {
+		p := <-done
 		if p.err != nil {
 			return nil, 0, p.err
 		}
-		revision = p.revision
-		for _, kv := range p.kvs {
-			item, err := c.decode(ctx, kv)
-			if err != nil {
-				return nil, 0, err
-			}
-			items = append(items, item)
-		}
+		items, revision = append(items, p.items...), p.revision
 	}
 	return items, revision, ctx.Err()
 }
 
+// page is a part of a list, as it is read and then decoded.
 type page struct {
 	kvs      []*mvccpb.KeyValue
+	items    []*Item
 	revision int64
 	err      error
+}
+
+func (c *Cache) decodePage(ctx context.Context, p page) page {
+	if p.err != nil {
+		return p
+	}
+	p.items = make([]*Item, len(p.kvs))
+	for i, kv := range p.kvs {
+		if p.items[i], p.err = c.decode(ctx, kv); p.err != nil {
+			break
+		}
+	}
+	p.kvs = nil
+	return p
 }
 
 func (c *Cache) readPages(ctx context.Context, pages chan<- page) {
@@ -193,6 +218,7 @@ func (c *Cache) decode(ctx context.Context, kv *mvccpb.KeyValue) (*Item, error) 
 	if err != nil {
 		return nil, c.unreadable(kv.Key, err)
 	}
+	intern(obj, nil)
 	c.setKind.set(obj)
 	obj.SetResourceVersion(formatRevision(kv.ModRevision))
 	// The object's own strings serve as key, if they agree with the path.

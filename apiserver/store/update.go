@@ -71,7 +71,7 @@ func (c *Cache) changed(ctx context.Context, key Key, old *Item, pre *Preconditi
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	item, value, err := c.encode(ctx, key, obj)
+	item, value, err := c.encode(ctx, key, obj, old)
 	if err != nil {
 		return nil, nil, 0, err
 	}
