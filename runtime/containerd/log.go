@@ -25,7 +25,7 @@ func startLog(ctx context.Context, cmd *cli.Command) (context.Context, error) {
 	if name == "" {
 		return ctx, nil
 	}
-	log := &boundedLog{name: name}
+	log := &boundedLog{name: name, limit: logLimit, stderr: unix.Stderr}
 	if err := log.open(); err != nil {
 		return ctx, fmt.Errorf("opening the log: %w", err)
 	}
@@ -36,7 +36,9 @@ func startLog(ctx context.Context, cmd *cli.Command) (context.Context, error) {
 // boundedLog is a log file that is put aside when it is full. Standard error always goes to the present file too, so
 // that a panic is found in the log.
 type boundedLog struct {
-	name string
+	name   string
+	limit  int64 // bytes
+	stderr int   // the descriptor that is to follow the file
 
 	mu   sync.Mutex
 	file *os.File
@@ -46,7 +48,7 @@ type boundedLog struct {
 func (l *boundedLog) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size+int64(len(line)) > logLimit {
+	if l.size+int64(len(line)) > l.limit {
 		if err := os.Rename(l.name, l.name+".1"); err != nil {
 			return 0, err
 		}
@@ -68,7 +70,7 @@ func (l *boundedLog) open() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Dup3(int(file.Fd()), 2, 0); err != nil {
+	if err := unix.Dup3(int(file.Fd()), l.stderr, 0); err != nil {
 		return err
 	}
 	if l.file != nil {
