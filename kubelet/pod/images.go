@@ -82,7 +82,7 @@ func (w *Worker) imageVolumes(ctx context.Context, o *order) error {
 		if v.Image == nil || !uses(o.container, v.Name) {
 			continue
 		}
-		ref, _, err := w.ensure(ctx, o.pod, "", v.Image.Reference, v.Image.PullPolicy, o.handler, o.config)
+		ref, img, err := w.ensure(ctx, o.pod, "", v.Image.Reference, v.Image.PullPolicy, o.handler, o.config)
 		if err != nil {
 			var failed *image.Error
 			if errors.As(err, &failed) {
@@ -91,10 +91,21 @@ func (w *Worker) imageVolumes(ctx context.Context, o *order) error {
 			return err
 		}
 		volumes = maps.Clone(volumes)
-		volumes[v.Name] = spec.Volume{ReadOnly: true, Image: &runtimeapi.ImageSpec{Image: ref, UserSpecifiedImage: v.Image.Reference, RuntimeHandler: o.handler}}
+		volumes[v.Name] = spec.Volume{ReadOnly: true, Image: &runtimeapi.ImageSpec{Image: nameOf(img, ref), UserSpecifiedImage: v.Image.Reference, RuntimeHandler: o.handler}}
 	}
 	o.volumes = volumes
 	return nil
+}
+
+// nameOf is a name of the image: runtimes mount images by name, and an image that
+// was imported may not answer to its id.
+func nameOf(img *runtimeapi.Image, ref string) string {
+	for _, names := range [][]string{img.GetRepoTags(), img.GetRepoDigests()} {
+		if len(names) > 0 {
+			return names[0]
+		}
+	}
+	return ref
 }
 
 func uses(c *v1.Container, volume string) bool {

@@ -26,6 +26,7 @@ func WatchFolder(ctx context.Context, path, node string, every time.Duration, pr
 	f := &folder{path: path, node: node, prepare: prepare, set: set{source: File, sink: sink}, told: map[string]string{}}
 	events, stop := f.watch(ctx)
 	defer stop()
+	f.follow(ctx)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -37,6 +38,7 @@ func WatchFolder(ctx context.Context, path, node string, every time.Duration, pr
 		case <-events:
 			drain(ctx, events)
 		}
+		f.follow(ctx)
 	}
 }
 
@@ -60,26 +62,40 @@ type folder struct {
 	path, node string
 	prepare    Prepare
 	set        set
+	watcher    *fsnotify.Watcher
 	// told is what was wrong with each file when it was last told.
 	told map[string]string
 }
 
-// watch watches the folder itself, or that of a single file. Without it, what
-// changes is found by looking every so often.
+// watch prepares to watch. Without it, what changes is found by looking now and
+// then.
 func (f *folder) watch(ctx context.Context) (<-chan fsnotify.Event, func()) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Cannot watch the folder of static pods, looking into it now and then", "path", f.path)
 		return nil, func() {}
 	}
-	target := f.path
-	if info, err := os.Stat(f.path); err == nil && !info.IsDir() {
-		target = filepath.Dir(f.path)
+	f.watcher = watcher
+	return watcher.Events, func() { watcher.Close() }
+}
+
+// follow watches the folder itself, that of a single file, or while neither is
+// there the next one above, in which it will appear.
+func (f *folder) follow(ctx context.Context) {
+	if f.watcher == nil {
+		return
 	}
-	if err := watcher.Add(target); err != nil {
+	target := f.path
+	for {
+		info, err := os.Stat(target)
+		if err == nil && info.IsDir() {
+			break
+		}
+		target = filepath.Dir(target)
+	}
+	if err := f.watcher.Add(target); err != nil {
 		klog.FromContext(ctx).V(1).Info("Cannot watch the folder of static pods, looking into it now and then", "path", target, "err", err)
 	}
-	return watcher.Events, func() { watcher.Close() }
 }
 
 func (f *folder) read(ctx context.Context) {
