@@ -10,7 +10,8 @@ import (
 func ControllerRevisions() *resource.Kind {
 	return resource.Define(resource.Definition[*appsv1.ControllerRevision]{
 		Group: "apps", Version: "v1", Kind: "ControllerRevision", Plural: "controllerrevisions",
-		Scope:   resource.Namespaced,
-		Columns: controllerRevisionColumns(),
+		Scope:    resource.Namespaced,
+		Columns:  controllerRevisionColumns(),
+		Validate: validateControllerRevision, ValidateUpdate: validateControllerRevisionUpdate,
 	})
 }

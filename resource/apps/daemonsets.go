@@ -12,8 +12,9 @@ func DaemonSets() *resource.Kind {
 		Group: "apps", Version: "v1", Kind: "DaemonSet", Plural: "daemonsets",
 		Short: []string{"ds"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
-		Views:      []resource.View[*appsv1.DaemonSet]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *appsv1.DaemonSet) { obj.Spec = old.Spec }}},
+		Views:      []resource.View[*appsv1.DaemonSet]{{Name: "status", Validate: validateDaemonSetStatus, Prepare: func(_ *resource.Request, obj, old *appsv1.DaemonSet) { obj.Spec = old.Spec }}},
 		Default:    defaultDaemonSet,
 		Columns:    daemonSetColumns(),
+		Validate:   validateDaemonSet, ValidateUpdate: validateDaemonSetUpdate, Warn: warnDaemonSet,
 	})
 }

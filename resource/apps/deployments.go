@@ -14,7 +14,7 @@ func Deployments() *resource.Kind {
 		Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments",
 		Short: []string{"deploy"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
-		Views:      []resource.View[*appsv1.Deployment]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *appsv1.Deployment) { obj.Spec, obj.Labels = old.Spec, old.Labels }}},
+		Views:      []resource.View[*appsv1.Deployment]{{Name: "status", Validate: validateDeploymentStatus, Prepare: func(_ *resource.Request, obj, old *appsv1.Deployment) { obj.Spec, obj.Labels = old.Spec, old.Labels }}},
 		Scale:      scaleDeployments(),
 		Default:    defaultDeployment,
 		Columns:    deploymentColumns(),
@@ -24,5 +24,6 @@ func Deployments() *resource.Kind {
 				d.Generation = old.Generation + 1
 			}
 		},
+		Validate: validateDeployment, ValidateUpdate: validateDeploymentUpdate, Warn: warnDeployment,
 	})
 }

@@ -14,12 +14,13 @@ func ReplicaSets() *resource.Kind {
 		Group: "apps", Version: "v1", Kind: "ReplicaSet", Plural: "replicasets",
 		Short: []string{"rs"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation: true,
-		Views:      []resource.View[*appsv1.ReplicaSet]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *appsv1.ReplicaSet) { obj.Spec = old.Spec }}},
+		Views:      []resource.View[*appsv1.ReplicaSet]{{Name: "status", Validate: validateReplicaSetStatus, Prepare: func(_ *resource.Request, obj, old *appsv1.ReplicaSet) { obj.Spec = old.Spec }}},
 		Scale:      scaleReplicaSets(),
 		Default:    defaultReplicaSet,
 		Fields: []resource.Field[*appsv1.ReplicaSet]{
 			{Name: "status.replicas", Value: func(rs *appsv1.ReplicaSet) string { return strconv.Itoa(int(rs.Status.Replicas)) }},
 		},
-		Columns: replicaSetColumns(),
+		Columns:  replicaSetColumns(),
+		Validate: validateReplicaSet, ValidateUpdate: validateReplicaSetUpdate, Warn: warnReplicaSet,
 	})
 }

@@ -13,10 +13,11 @@ func StatefulSets() *resource.Kind {
 		Group: "apps", Version: "v1", Kind: "StatefulSet", Plural: "statefulsets",
 		Short: []string{"sts"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation:   true,
-		Views:        []resource.View[*appsv1.StatefulSet]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *appsv1.StatefulSet) { obj.Spec = old.Spec }}},
+		Views:        []resource.View[*appsv1.StatefulSet]{{Name: "status", Validate: validateStatefulSetStatus, Prepare: func(_ *resource.Request, obj, old *appsv1.StatefulSet) { obj.Spec = old.Spec }}},
 		Scale:        scaleStatefulSets(),
 		Default:      defaultStatefulSet,
 		ValidateName: apivalidation.NameIsDNSLabel,
 		Columns:      statefulSetColumns(),
+		Validate:     validateStatefulSet, ValidateUpdate: validateStatefulSetUpdate, Warn: warnStatefulSet,
 	})
 }

@@ -15,5 +15,6 @@ func CronJobs() *resource.Kind {
 		Views:      []resource.View[*batchv1.CronJob]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *batchv1.CronJob) { obj.Spec = old.Spec }}},
 		Default:    defaultCronJob,
 		Columns:    cronJobColumns(),
+		Validate:   validateCronJob, ValidateUpdate: validateCronJobUpdate, Warn: warnCronJob,
 	})
 }

@@ -16,12 +16,14 @@ func Jobs() *resource.Kind {
 		Categories: []string{"all"}, Scope: resource.Namespaced,
 		Generation:  true,
 		Propagation: metav1.DeletePropagationOrphan,
-		Views:       []resource.View[*batchv1.Job]{{Name: "status", Prepare: func(_ *resource.Request, obj, old *batchv1.Job) { obj.Spec = old.Spec }}},
+		Views:       []resource.View[*batchv1.Job]{{Name: "status", Validate: validateJobStatus, Prepare: func(_ *resource.Request, obj, old *batchv1.Job) { obj.Spec = old.Spec }}},
 		Default:     defaultJob, PrepareCreate: prepareJob,
 		Fields: []resource.Field[*batchv1.Job]{
 			{Name: "status.successful", Value: func(j *batchv1.Job) string { return strconv.Itoa(int(j.Status.Succeeded)) }},
 		},
-		Columns: jobColumns(),
+		Columns:  jobColumns(),
+		Validate: validateJob, ValidateUpdate: validateJobUpdate, Warn: warnJob,
+		WarnDelete: warnJobDelete,
 	})
 }
 
@@ -53,4 +55,13 @@ func prepareJob(_ *resource.Request, job *batchv1.Job) {
 	if _, ok := job.Spec.Selector.MatchLabels[batchv1.ControllerUidLabel]; !ok {
 		job.Spec.Selector.MatchLabels[batchv1.ControllerUidLabel] = string(job.UID)
 	}
+}
+
+// warnJobDelete: unlike with other kinds, pods stay unless somebody says otherwise.
+func warnJobDelete(_ *resource.Request, _ *batchv1.Job, options *metav1.DeleteOptions) []string {
+	if options != nil && (options.PropagationPolicy != nil || options.OrphanDependents != nil) { //nolint:staticcheck // clients of old still send it
+		return nil
+	}
+	return []string{"child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them " +
+		"or set propagationPolicy=Orphan to suppress this warning"}
 }

@@ -132,8 +132,8 @@ func podTerms(required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodA
 }
 
 func podTerm(term *corev1.PodAffinityTerm, path *field.Path) field.ErrorList {
-	errs := labelSelector(term.LabelSelector, path.Child("labelSelector"))
-	errs = append(errs, labelSelector(term.NamespaceSelector, path.Child("namespaceSelector"))...)
+	errs := LabelSelector(term.LabelSelector, path.Child("labelSelector"))
+	errs = append(errs, LabelSelector(term.NamespaceSelector, path.Child("namespaceSelector"))...)
 	for _, namespace := range term.Namespaces {
 		errs = append(errs, invalidEach(path.Child("namespace"), namespace, apivalidation.NameIsDNSLabel(namespace, false))...)
 	}
@@ -147,7 +147,8 @@ func podTerm(term *corev1.PodAffinityTerm, path *field.Path) field.ErrorList {
 	return append(errs, topologyKey(term.TopologyKey, path.Child("topologyKey"))...)
 }
 
-func labelSelector(selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
+// LabelSelector checks a label selector; nil is one that selects nothing.
+func LabelSelector(selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
 	return metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, path)
 }
 

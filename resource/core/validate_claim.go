@@ -23,7 +23,7 @@ func ValidateClaimSpec(spec *corev1.PersistentVolumeClaimSpec, path *field.Path)
 	if len(spec.AccessModes) == 0 {
 		errs = append(errs, field.Required(path.Child("accessModes"), "at least 1 access mode is required"))
 	}
-	errs = append(errs, labelSelector(spec.Selector, path.Child("selector"))...)
+	errs = append(errs, LabelSelector(spec.Selector, path.Child("selector"))...)
 	errs = append(errs, checkAccessModes(spec.AccessModes, path.Child("accessModes"))...)
 	at := path.Child("resources").Key("storage")
 	if size, ok := spec.Resources.Requests[corev1.ResourceStorage]; ok {

@@ -79,7 +79,11 @@ func warnReplicationController(_ *resource.Request, rc, old *corev1.ReplicationC
 	if old != nil {
 		before = old.Spec.Template
 	}
-	return WarnTemplate(rc.Spec.Template, before, specPath.Child("template"))
+	var warnings []string
+	if old == nil {
+		warnings = WarnName(rc.Name)
+	}
+	return append(warnings, WarnTemplate(rc.Spec.Template, before, specPath.Child("template"))...)
 }
 
 func validatePodTemplate(_ *resource.Request, template *corev1.PodTemplate) field.ErrorList {

@@ -82,7 +82,7 @@ func topologySpread(list []corev1.TopologySpreadConstraint, path *field.Path) fi
 		errs = append(errs, oneOfIfSet(c.NodeAffinityPolicy, at.Child("nodeAffinityPolicy"), corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)...)
 		errs = append(errs, oneOfIfSet(c.NodeTaintsPolicy, at.Child("nodeTaintsPolicy"), corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)...)
 		errs = append(errs, matchLabelKeys(c.MatchLabelKeys, metav1.LabelSelectorOpIn, c.LabelSelector, at.Child("matchLabelKeys"))...)
-		errs = append(errs, labelSelector(c.LabelSelector, at.Child("labelSelector"))...)
+		errs = append(errs, LabelSelector(c.LabelSelector, at.Child("labelSelector"))...)
 	}
 	return errs
 }

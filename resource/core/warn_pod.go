@@ -19,7 +19,11 @@ func warnPod(_ *resource.Request, pod, old *corev1.Pod) []string {
 	if old != nil {
 		return nil
 	}
-	return podWarnings(&pod.ObjectMeta, &pod.Spec, nil)
+	var warnings []string
+	if wrong := validation.IsDNS1123Label(pod.Name); len(wrong) > 0 {
+		warnings = append(warnings, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", wrong))
+	}
+	return append(warnings, podWarnings(&pod.ObjectMeta, &pod.Spec, nil)...)
 }
 
 // WarnTemplate warns about a pod template, if it is new or has changed. path is that of the template.
@@ -214,4 +218,20 @@ func (w *warner) ports(spec *corev1.PodSpec, path *field.Path) {
 			}
 		}
 	}
+}
+
+// WarnClaim warns about a claim for parts of bytes.
+func WarnClaim(spec *corev1.PersistentVolumeClaimSpec, path *field.Path) []string {
+	var w warner
+	w.fractions(spec.Resources.Limits, path.Child("resources", "limits"))
+	w.fractions(spec.Resources.Requests, path.Child("resources", "requests"))
+	return w
+}
+
+// WarnName warns that pods which are named after a workload could not have that name as their host name.
+func WarnName(name string) []string {
+	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
+		return []string{fmt.Sprintf("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: %v", wrong)}
+	}
+	return nil
 }

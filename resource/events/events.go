@@ -23,8 +23,9 @@ func Events() *resource.Kind {
 		CreateOnUpdate: true,
 		TTL:            func(*eventsv1.Event) time.Duration { return core.EventTTL },
 		StoredAs:       core.Events(), To: toCore, From: fromCore,
-		Columns: core.EventColumns(inner),
-		Fields:  eventFields(),
+		Columns:  core.EventColumns(inner),
+		Fields:   eventFields(),
+		Validate: validate, ValidateUpdate: validateUpdate,
 	})
 }
 

@@ -18,5 +18,6 @@ func ClusterRoleBindings() *resource.Kind {
 		Columns: bindingColumns(func(b *rbacv1.ClusterRoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
 			return b.RoleRef, b.Subjects
 		}),
+		Validate: validateClusterRoleBinding, ValidateUpdate: validateClusterRoleBindingUpdate,
 	})
 }

@@ -15,5 +15,6 @@ func ClusterRoles() *resource.Kind {
 		CreateOnUpdate: true,
 		ValidateName:   path.ValidatePathSegmentName,
 		Columns:        []resource.Column[*rbacv1.ClusterRole]{resource.Name[*rbacv1.ClusterRole](), resource.CreatedAt[*rbacv1.ClusterRole]()},
+		Validate:       validateClusterRole, ValidateUpdate: validateClusterRoleUpdate,
 	})
 }

@@ -18,5 +18,6 @@ func RoleBindings() *resource.Kind {
 		Columns: bindingColumns(func(b *rbacv1.RoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
 			return b.RoleRef, b.Subjects
 		}),
+		Validate: validateRoleBinding, ValidateUpdate: validateRoleBindingUpdate,
 	})
 }

@@ -15,5 +15,6 @@ func Roles() *resource.Kind {
 		CreateOnUpdate: true,
 		ValidateName:   path.ValidatePathSegmentName,
 		Columns:        []resource.Column[*rbacv1.Role]{resource.Name[*rbacv1.Role](), resource.CreatedAt[*rbacv1.Role]()},
+		Validate:       validateRole, ValidateUpdate: validateRoleUpdate,
 	})
 }
