@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/septet-io/septet/apiserver"
 	"github.com/septet-io/septet/cloud"
 	"github.com/septet-io/septet/cluster"
 	"github.com/septet-io/septet/controllers"
@@ -14,6 +15,7 @@ import (
 	"github.com/septet-io/septet/etcd"
 	"github.com/septet-io/septet/kubelet"
 	"github.com/septet-io/septet/proxy"
+	"github.com/septet-io/septet/scheduler"
 )
 
 func main() {
@@ -22,8 +24,9 @@ func main() {
 		Version: daemon.SeptetVersion + " (Kubernetes " + daemon.KubernetesVersion + ")",
 	})
 	root.AddCommand(
-		cluster.ServerCommand(), cluster.CheckCommand(), cluster.TokenCommand(), cluster.ImageCommand(),
-		etcd.Command(), controllers.Command(), cloud.Command(), kubelet.Command(), proxy.Command(),
+		cluster.ServerCommand(), cluster.AgentCommand(), cluster.KubectlCommand(), cluster.StatusCommand(),
+		cluster.ImageCommand(), cluster.TokenCommand(), cluster.CheckCommand(), cluster.DownCommand(),
+		apiserver.Command(), etcd.Command(), scheduler.Command(), controllers.Command(), cloud.Command(), kubelet.Command(), proxy.Command(),
 	)
 	if name := filepath.Base(os.Args[0]); name != "septet" {
 		if component, _, err := root.Find([]string{name}); err == nil && component != root {
