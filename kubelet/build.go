@@ -77,6 +77,9 @@ func (k *Kubelet) build(ctx context.Context) error {
 	if err := k.buildEvictor(); err != nil {
 		return err
 	}
+	if err := k.buildDevices(); err != nil {
+		return err
+	}
 	if err := k.buildNode(); err != nil {
 		return err
 	}
@@ -150,7 +153,7 @@ func (k *Kubelet) buildNode() error {
 		IPs: k.config.NodeIPs, Register: *c.RegisterNode, Labels: k.config.Labels, Taints: c.RegisterWithTaints,
 		ProviderID: k.config.ProviderID, CloudExternal: k.config.CloudExternal, KubeletVersion: daemon.Version().GitVersion,
 		Port: c.Port, MaxImages: *c.NodeStatusMaxImages, Machine: k.machine, MaxPods: maxPods,
-		Reserved: reserved, EvictionReserve: k.evictionReserve(), Pressure: k.evictor.Conditions,
+		Extended: k.devices.Resources, Reserved: reserved, EvictionReserve: k.evictionReserve(), Pressure: k.evictor.Conditions,
 		Check: c.NodeStatusUpdateFrequency.Duration, Report: c.NodeStatusReportFrequency.Duration,
 		LeaseDuration:  time.Duration(c.NodeLeaseDurationSeconds) * time.Second,
 		PodCIDRChanged: k.config.PodCIDRChanged,
@@ -180,7 +183,7 @@ func (k *Kubelet) buildHost() error {
 		Node: spoken, Runtime: k.runtime, Images: k.images, Volumes: podVolumes{k.volumes}, Cgroups: k.cgroups,
 		Objects: k.objects, Prober: k.prober, Status: k.writer, Recorder: k.events, Services: k.listServices, Handler: k.handler,
 		Features: k.features, UserIDs: k.userIDs, LongestBackoff: c.CrashLoopBackOff.MaxContainerRestartPeriod.Duration,
-		ContainerLogLinks: k.config.ContainerLogs, Journal: k.config.Journal, Gone: k.gone,
+		Devices: podDevices{k.devices}, ContainerLogLinks: k.config.ContainerLogs, Journal: k.config.Journal, Gone: k.gone,
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/septet-io/septet/kubelet/admit"
 	"github.com/septet-io/septet/kubelet/cgroup"
 	"github.com/septet-io/septet/kubelet/cri"
+	"github.com/septet-io/septet/kubelet/device"
 	"github.com/septet-io/septet/kubelet/evict"
 	"github.com/septet-io/septet/kubelet/image"
 	"github.com/septet-io/septet/kubelet/node"
@@ -45,6 +46,7 @@ type Kubelet struct {
 	userIDs  *admit.UserIDs
 	evictor  *evict.Watcher
 	unused   *image.Collector
+	devices  *device.Devices
 	services corelisters.ServiceLister
 	events   record.EventRecorder
 	began    time.Time
@@ -107,6 +109,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	k.startSources(ctx)
 	go cri.Follow(ctx, k.runtime, k)
+	go k.runDevices(ctx)
 	k.housekeeping(ctx)
 	select {
 	case <-ctx.Done():
