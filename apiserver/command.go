@@ -17,6 +17,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/apiserver/store/encrypt"
 	"github.com/septet-io/septet/daemon"
 )
 
@@ -118,8 +119,40 @@ func (o *options) config() (Config, Standard, error) {
 			Roots: authorities.Pool, AllowedNames: o.headerNames, User: o.headerUsers, UID: o.headerUIDs, Group: o.headerGroups, ExtraPrefix: o.extras,
 		}
 	}
+	if o.encryption != "" {
+		if config.Encryption, err = encrypt.Open(o.encryption); err != nil {
+			return config, standard, fmt.Errorf("--encryption-provider-config: %w", err)
+		}
+		config.ReloadEncryption = o.reloadEncryption
+	}
+	if config.TLS, err = o.tls(); err != nil {
+		return config, standard, err
+	}
 	standard.Kubelet, err = o.kubelet()
 	return config, standard, err
+}
+
+// tls reads what clients must be able to.
+func (o *options) tls() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	switch o.tlsVersion {
+	case "", "VersionTLS12":
+	case "VersionTLS13":
+		config.MinVersion = tls.VersionTLS13
+	default:
+		return nil, fmt.Errorf("--tls-min-version: %q is neither VersionTLS12 nor VersionTLS13", o.tlsVersion)
+	}
+next:
+	for _, name := range o.tlsSuites {
+		for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			if suite.Name == name {
+				config.CipherSuites = append(config.CipherSuites, suite.ID)
+				continue next
+			}
+		}
+		return nil, fmt.Errorf("--tls-cipher-suites: %q is not known", name)
+	}
+	return config, nil
 }
 
 func serviceRanges(text string) ([]netip.Prefix, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/store/encrypt"
 	"github.com/septet-io/septet/journal"
 )
 
@@ -27,6 +28,11 @@ type Config struct {
 	EtcdPrefix string
 	// CompactEvery is how much history etcd keeps; 5 minutes if zero, negative: all.
 	CompactEvery time.Duration
+
+	// Encryption of objects at rest; nil: as they are.
+	Encryption *encrypt.Set
+	// ReloadEncryption reads its file again whenever that changes.
+	ReloadEncryption bool
 
 	// Listener is served with TLS; the server closes it. Nil: only in-process clients.
 	Listener net.Listener
@@ -56,6 +62,8 @@ type Config struct {
 	MinWatch time.Duration
 	// GoAwayChance is how likely a request over HTTP/2 makes its client connect again (0 to 0.02), so that load spreads after a restart.
 	GoAwayChance float64
+	// TLS has the least version and the cipher suites, if set.
+	TLS *tls.Config
 	// MaxStreams bounds the requests at a time over one connection; 1000 if zero.
 	MaxStreams int
 	// ShutdownDelay is how long the server goes on, not ready, before it refuses connections.

@@ -42,6 +42,11 @@ type options struct {
 	kubeletCA, kubeletCert, kubeletKey string
 	kubeletAddresses                   []string
 
+	encryption       string
+	reloadEncryption bool
+	tlsVersion       string
+	tlsSuites        []string
+
 	ignored, refused *pflag.FlagSet
 }
 
@@ -67,6 +72,11 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.etcdKey, "etcd-keyfile", "", "key of --etcd-certfile")
 	flags.StringVar(&o.etcdPrefix, "etcd-prefix", "/registry", "prefix of all keys")
 	flags.DurationVar(&o.etcdCompaction, "etcd-compaction-interval", 5*time.Minute, "how much history to keep; 0: all")
+
+	flags.StringVar(&o.encryption, "encryption-provider-config", "", "file of kind EncryptionConfiguration: how objects are encrypted in etcd")
+	flags.BoolVar(&o.reloadEncryption, "encryption-provider-config-automatic-reload", false, "read that file again whenever it changes")
+	flags.StringVar(&o.tlsVersion, "tls-min-version", "", "VersionTLS12 or VersionTLS13; the first if not given")
+	flags.StringSliceVar(&o.tlsSuites, "tls-cipher-suites", nil, "cipher suites of TLS 1.2, by Go's names; a good choice if not given")
 
 	flags.StringVar(&o.serviceRange, "service-cluster-ip-range", "", "where cluster IPs of Services come from: one range, or two of different families")
 	flags.StringVar(&o.nodePorts, "service-node-port-range", "30000-32767", "where node ports come from")
@@ -112,10 +122,10 @@ var ignored = map[string]string{
 		log-json-info-buffer-size log-text-info-buffer-size min-compatibility-version oidc-groups-claim
 		oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip peer-advertise-port peer-ca-file
 		proxy-client-cert-file proxy-client-key-file show-hidden-metrics-for-version
-		storage-backend storage-media-type tls-min-version tracing-config-file`,
+		storage-backend storage-media-type tracing-config-file`,
 	"strings": `admission-control disable-admission-plugins disabled-metrics enable-admission-plugins emulated-version
 		etcd-servers-overrides feature-gates oidc-required-claim oidc-signing-algs runtime-config strict-transport-security-directives
-		tls-cipher-suites tls-curve-preferences tls-sni-cert-key watch-cache-sizes allow-metric-labels`,
+		tls-curve-preferences tls-sni-cert-key watch-cache-sizes allow-metric-labels`,
 	"int": `apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size audit-log-batch-throttle-burst audit-log-maxage
 		audit-log-maxbackup audit-log-maxsize audit-log-truncate-max-batch-size audit-log-truncate-max-event-size
 		audit-webhook-batch-buffer-size audit-webhook-batch-max-size audit-webhook-batch-throttle-burst
@@ -131,7 +141,7 @@ var ignored = map[string]string{
 	"bool": `aggregator-reject-forwarding-redirect allow-privileged audit-log-batch-throttle-enable audit-log-compress
 		audit-log-truncate-enabled audit-webhook-batch-throttle-enable audit-webhook-truncate-enabled contention-profiling
 		disable-http2-serving emulation-forward-compatible enable-aggregator-routing enable-garbage-collector enable-logs-handler
-		enable-priority-and-fairness encryption-provider-config-automatic-reload log-json-split-stream log-text-split-stream
+		enable-priority-and-fairness log-json-split-stream log-text-split-stream
 		permit-address-sharing permit-port-sharing runtime-config-emulation-forward-compatible service-account-extend-token-expiration
 		service-account-lookup shutdown-send-retry-after watch-cache`,
 	"float": `audit-log-batch-throttle-qps audit-webhook-batch-throttle-qps`,
@@ -139,7 +149,7 @@ var ignored = map[string]string{
 
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
 const refused = `admission-control-config-file authentication-config authentication-token-webhook-config-file authorization-config
-		authorization-policy-file authorization-webhook-config-file egress-selector-config-file encryption-provider-config
+		authorization-policy-file authorization-webhook-config-file egress-selector-config-file
 		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint audit-policy-file audit-webhook-config-file`
 
 // addIgnored declares the flags that are accepted without a meaning.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/authn"
@@ -100,7 +101,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 func (s *Server) addKinds(kinds []*resource.Kind) {
 	all := make([]*rest.Resource, 0, len(kinds))
 	for _, kind := range kinds {
-		all = append(all, rest.New(kind, s.env, s.stores.opener(s.backend, kind)))
+		all = append(all, rest.New(kind, s.env, s.opener(kind)))
 	}
 	for _, r := range all {
 		if r.Kind.Resource == namespaces {
@@ -118,26 +119,35 @@ type stores struct {
 }
 
 // opener returns a function that makes or finds the Store of a kind.
-func (s *stores) opener(backend *store.Backend, kind *resource.Kind) func() store.Store {
+func (s *Server) opener(kind *resource.Kind) func() store.Store {
 	for kind.StoredAs != nil {
 		kind = kind.StoredAs
 	}
 	return sync.OnceValue(func() store.Store {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if found := s.all[kind]; found != nil {
-			return found
+		options := store.Options{Kind: kind, Backend: s.backend, Codec: codec(kind), Index: indexes[kind.GroupResource()]}
+		if s.config.Encryption != nil {
+			options.Transformer = s.config.Encryption.For(kind.GroupResource())
 		}
-		made := store.New(store.Options{Kind: kind, Backend: backend, Codec: codec(kind), Index: indexes[kind.GroupResource()]})
-		if s.done {
-			made.Stop()
-		}
-		if s.all == nil {
-			s.all = map[*resource.Kind]store.Store{}
-		}
-		s.all[kind] = made
-		return made
+		return s.stores.open(options)
 	})
+}
+
+// open returns the Store of a stored kind.
+func (s *stores) open(options store.Options) store.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found := s.all[options.Kind]; found != nil {
+		return found
+	}
+	made := store.New(options)
+	if s.done {
+		made.Stop()
+	}
+	if s.all == nil {
+		s.all = map[*resource.Kind]store.Store{}
+	}
+	s.all[options.Kind] = made
+	return made
 }
 
 func (s *stores) stop() {
@@ -165,6 +175,13 @@ func codec(kind *resource.Kind) store.Codec {
 func (s *Server) Run(ctx context.Context) error {
 	defer s.backend.Stop()
 	defer s.stores.stop()
+	if s.config.Encryption != nil && s.config.ReloadEncryption {
+		go func() {
+			if err := s.config.Encryption.Watch(ctx); err != nil {
+				klog.ErrorS(err, "Changes of the encryption configuration are not noticed")
+			}
+		}()
+	}
 	if s.config.Listener == nil {
 		<-ctx.Done()
 		s.endWatches()

@@ -10,10 +10,11 @@ import (
 
 // tls asks for client certificates but does not check them: that is authentication's task, which also takes tokens.
 func (s *Server) tls() *tls.Config {
-	config := &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: s.config.GetCertificate,
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.config.TLS != nil {
+		config = s.config.TLS.Clone()
 	}
+	config.NextProtos, config.GetCertificate = []string{"h2", "http/1.1"}, s.config.GetCertificate
 	if s.config.ClientCA == nil {
 		return config
 	}

@@ -44,15 +44,15 @@ func (r *Resource) route(s *request.State) (verb, error) {
 		return r.connection(connect), nil
 	}
 	if !slices.Contains(r.Verbs, s.Verb) {
-		return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
+		return nil, errNotAllowed
 	}
 	if r.Namespaced() && s.Namespace == "" && s.Verb != "list" && s.Verb != "watch" {
-		return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb) // only reads span all namespaces
+		return nil, errNotAllowed // only reads span all namespaces
 	}
 	switch s.Verb {
 	case "create":
 		if s.Name != "" {
-			return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
+			return nil, errNotAllowed
 		}
 		return r.create, nil
 	case "get":
@@ -70,13 +70,13 @@ func (r *Resource) route(s *request.State) (verb, error) {
 	case "deletecollection":
 		return r.deleteCollection, nil
 	}
-	return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
+	return nil, errNotAllowed
 }
 
 // named refuses a verb for one object on a collection.
 func (r *Resource) named(s *request.State, serve verb) (verb, error) {
 	if s.Name == "" {
-		return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
+		return nil, errNotAllowed
 	}
 	return serve, nil
 }
@@ -89,7 +89,7 @@ func (r *Resource) routeSubresource(s *request.State) (verb, error) {
 	table := map[string]verb(nil)
 	if view := r.View(s.Subresource); view != nil {
 		if !slices.Contains(view.Verbs, s.Verb) {
-			return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
+			return nil, errNotAllowed
 		}
 		table = map[string]verb{"get": r.get, "update": r.update, "patch": r.patch}
 	} else if s.Subresource == "scale" && r.Scale != nil {
@@ -100,13 +100,16 @@ func (r *Resource) routeSubresource(s *request.State) (verb, error) {
 	if serve := table[s.Verb]; serve != nil {
 		return serve, nil
 	}
-	return nil, apierrors.NewMethodNotSupported(r.GroupResource(), s.Verb)
+	return nil, errNotAllowed
 }
 
 // Has says whether the resource has a subresource of that name; every one has the empty one.
 func (r *Resource) Has(subresource string) bool {
 	return subresource == "" || r.Connect[subresource] != nil || r.View(subresource) != nil || subresource == "scale" && r.Scale != nil
 }
+
+// errNotAllowed is the answer to a method that a path does not have.
+var errNotAllowed = apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, "", schema.GroupResource{}, "", "", 0, false)
 
 // errNoResource is the answer to a path that nothing is served at.
 var errNoResource = apierrors.NewGenericServerResponse(http.StatusNotFound, "", schema.GroupResource{}, "", "the server could not find the requested resource", 0, false)

@@ -120,6 +120,8 @@ func (w *write) change(ctx context.Context, pre *store.Preconditions, orCreate b
 				continue
 			}
 			return item, false, err
+		case ended != nil:
+			return nil, false, ended
 		case err != nil:
 			return nil, false, err
 		}

@@ -73,7 +73,8 @@ func TestTheCommandRefusesWhatItCannotDo(t *testing.T) {
 	for want, args := range map[string][]string{
 		"unknown flag: --no-such":                                {"--no-such"},
 		"--etcd-servers must be specified":                       {},
-		"--encryption-provider-config is not supported":          {"--etcd-servers=http://127.0.0.1:1", "--encryption-provider-config=x"},
+		"--audit-policy-file is not supported":                   {"--etcd-servers=http://127.0.0.1:1", "--audit-policy-file=x"},
+		"--encryption-provider-config: encryption configuration": {"--etcd-servers=http://127.0.0.1:1", "--encryption-provider-config=none"},
 		"two of different IP families":                           {"--etcd-servers=http://127.0.0.1:1", "--service-cluster-ip-range=10.0.0.0/24,10.1.0.0/24"},
 		"--goaway-chance can not be less than 0 or greater than": {"--etcd-servers=http://127.0.0.1:1", "--goaway-chance=1"},
 	} {
