@@ -28,6 +28,7 @@ const (
 	reconnectMax     = 3 * time.Second
 	// A page of large objects may well be above gRPC's 4 MB.
 	receiveMax = 1 << 30
+	sendMax    = 16 << 20
 )
 
 // Dial makes a client. It does not wait for a connection.
@@ -35,8 +36,8 @@ func Dial(r Remote) (*clientv3.Client, error) {
 	config := clientv3.Config{
 		Endpoints:   r.Endpoints,
 		DialTimeout: dialTimeout, DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout,
-		MaxCallRecvMsgSize: receiveMax,
-		Logger:             zap.NewNop(),
+		MaxCallRecvMsgSize: receiveMax, MaxCallSendMsgSize: sendMax,
+		Logger: zap.NewNop(),
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMax},
 		})},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -40,7 +41,7 @@ func asStatus(resource schema.GroupResource, verb string, err error) error {
 		return apierrors.NewTimeoutError(fmt.Sprintf("%s %s: %v", verb, resource, err), 0)
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return newExpired("the requested resource version is no longer in etcd")
-	case is(err, rpctypes.ErrRequestTooLarge):
+	case is(err, rpctypes.ErrRequestTooLarge), status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"):
 		return apierrors.NewRequestEntityTooLargeError(err.Error())
 	case is(err, rpctypes.ErrNoSpace):
 		return apierrors.NewInternalError(err)

@@ -128,8 +128,10 @@ func (f *feed) run() {
 		}
 		if errors.Is(err, rpctypes.ErrCompacted) || f.lost.Swap(false) {
 			klog.ErrorS(err, "Missed a part of etcd's history; caches are filled anew")
-			f.startOver()
-			continue
+			if f.startOver() {
+				continue
+			}
+			f.lost.Store(true)
 		}
 		klog.V(2).InfoS("Watch on etcd ended, resuming", "revision", f.revision.Load(), "err", err)
 		select {
@@ -323,13 +325,12 @@ func (f *feed) requestProgress() {
 }
 
 // startOver makes all caches fill themselves anew from the current revision.
-func (f *feed) startOver() {
+func (f *feed) startOver() bool {
 	ctx, cancel := context.WithTimeout(f.backend.ctx, revisionTimeout)
 	defer cancel()
 	revision, err := f.backend.revision(ctx)
 	if err != nil {
-		klog.V(2).InfoS("Reading etcd's revision failed", "err", err)
-		return
+		return false
 	}
 	for _, caches := range *f.caches.Load() {
 		for _, cache := range caches {
@@ -337,4 +338,5 @@ func (f *feed) startOver() {
 		}
 	}
 	f.revision.Store(revision)
+	return true
 }
