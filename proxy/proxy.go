@@ -35,7 +35,7 @@ type Backend interface {
 
 // Run programs the kernel until ctx ends. It leaves the rules in place: connections go on while the proxy is replaced.
 func Run(ctx context.Context, config Config) error {
-	if config.Settings.Kind == "" {
+	if config.Settings.Kind == "" || config.Settings.NFTables.MasqueradeBit == nil {
 		SetDefaults(&config.Settings)
 	}
 	settings, err := parse(&config.Settings)

@@ -1,11 +1,10 @@
-// Package downward tells a container about its own Pod: the values behind fieldRef and resourceFieldRef,
-// for volumes and for environment variables alike (the downward API). It is pure.
+// Package downward tells a container about its own Pod: the contents of the files that the downward API
+// writes into volumes. It is pure.
 package downward
 
 import (
 	"fmt"
 	"math"
-	"net"
 	"sort"
 	"strconv"
 	"strings"
@@ -29,40 +28,13 @@ func Field(pod *corev1.Pod, path string) (string, error) {
 	return get(pod), nil
 }
 
-// fields are the plain paths. Those outside metadata are for environment variables only; validation sees to that.
+// fields are the plain paths; those outside metadata can only be environment variables.
 var fields = map[string]func(*corev1.Pod) string{
-	"metadata.name":           func(p *corev1.Pod) string { return p.Name },
-	"metadata.namespace":      func(p *corev1.Pod) string { return p.Namespace },
-	"metadata.uid":            func(p *corev1.Pod) string { return string(p.UID) },
-	"metadata.annotations":    func(p *corev1.Pod) string { return Map(p.Annotations) },
-	"metadata.labels":         func(p *corev1.Pod) string { return Map(p.Labels) },
-	"spec.nodeName":           func(p *corev1.Pod) string { return p.Spec.NodeName },
-	"spec.serviceAccountName": func(p *corev1.Pod) string { return p.Spec.ServiceAccountName },
-	"spec.hostname":           func(p *corev1.Pod) string { return p.Spec.Hostname },
-	"status.hostIP":           func(p *corev1.Pod) string { return p.Status.HostIP },
-	"status.podIP":            func(p *corev1.Pod) string { return p.Status.PodIP },
-	"status.hostIPs": func(p *corev1.Pod) string {
-		ips := make([]string, 0, len(p.Status.HostIPs))
-		for _, ip := range p.Status.HostIPs {
-			ips = append(ips, canonical(ip.IP))
-		}
-		return strings.Join(ips, ",")
-	},
-	"status.podIPs": func(p *corev1.Pod) string {
-		ips := make([]string, 0, len(p.Status.PodIPs))
-		for _, ip := range p.Status.PodIPs {
-			ips = append(ips, canonical(ip.IP))
-		}
-		return strings.Join(ips, ",")
-	},
-}
-
-// canonical writes an address in its one normal form.
-func canonical(address string) string {
-	if ip := net.ParseIP(address); ip != nil {
-		return ip.String()
-	}
-	return address
+	"metadata.name":        func(p *corev1.Pod) string { return p.Name },
+	"metadata.namespace":   func(p *corev1.Pod) string { return p.Namespace },
+	"metadata.uid":         func(p *corev1.Pod) string { return string(p.UID) },
+	"metadata.annotations": func(p *corev1.Pod) string { return Map(p.Annotations) },
+	"metadata.labels":      func(p *corev1.Pod) string { return Map(p.Labels) },
 }
 
 // subscript splits metadata.labels['key'] into its key.
