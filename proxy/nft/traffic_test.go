@@ -128,6 +128,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// conformance: Service, NodePort Service
 func TestEveryWayToAService(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -177,7 +178,8 @@ func TestNobodyServes(t *testing.T) {
 	w.expect(w.pods[0], "tcp", "10.96.0.1:80", "", "")
 }
 
-// conformance: Service, update NodePort, TCP
+// conformance: Service, endpoints
+// conformance: Service, ClusterIP type, session affinity to None
 func TestEndpointsComeAndGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3)
@@ -204,7 +206,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 	}
 }
 
-// conformance: Service, NodePort type, session affinity to ClientIP
+// conformance: Service, ClusterIP type, session affinity to ClientIP
 func TestAffinity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3)
