@@ -1,0 +1,66 @@
+# make up      build, start a cluster on this machine and show an application running on it
+# make test    run every test, from units to a whole cluster with real containers
+# make down    stop the cluster and remove all that it left
+# make build   the one binary, bin/septet
+# make bench   measure: start-up, memory, Pods, Services, the API
+
+SHELL := /bin/bash
+export GOFLAGS ?= -buildvcs=false
+VERSION ?= v0.1.0
+COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
+DATE := $(shell git log -1 --format=%cI 2>/dev/null)
+PKG := github.com/septet-io/septet/daemon
+LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
+TEST_FLAGS ?=
+
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench histories clean
+up: build bin/guestbook.tar
+	@tools/up.sh
+
+down:
+	@if [ -x bin/septet ]; then bin/septet down; else echo "bin/septet is not built, so nothing runs"; fi
+
+build: deps carried
+	@echo "── building bin/septet"
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/septet ./cmd/septet
+
+# The programs that septet carries: container runtime, network plugin, kubectl. Up to date ones are left alone.
+carried: deps
+	@echo "── building what septet carries"
+	@$(MAKE) --no-print-directory -C runtime OUT=../cluster/carried/files
+
+# What builds and tests need of Debian: a C compiler and libseccomp for runc, busybox for test images.
+deps:
+	@tools/deps.sh
+
+bin/guestbook.tar: examples/guestbook/main.go
+	@echo "── building the example application"
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/guestbook ./examples/guestbook
+	@go run ./tools/image -name septet.io/guestbook:1 -out bin/guestbook.tar bin/guestbook
+
+test: lint unit runtime-test e2e
+	@echo "── all tests passed"
+
+lint: deps carried
+	@echo "── vet and staticcheck"
+	@go vet ./...
+	@go tool staticcheck ./...
+
+unit: deps carried
+	@echo "── unit and component tests"
+	@go test $(TEST_FLAGS) -timeout 20m $$(go list ./... | grep -v /test/e2e)
+
+runtime-test: deps
+	@echo "── tests of the carried programs"
+	@$(MAKE) --no-print-directory -C runtime test
+
+e2e: build
+	@echo "── end to end: a cluster with real containers"
+	@go test $(TEST_FLAGS) -count=1 -timeout 30m ./test/e2e/...
+
+bench: build
+	@go run ./bench $(BENCH_FLAGS)
+
+clean:
+	@rm -rf bin
+	@$(MAKE) --no-print-directory -C runtime clean
