@@ -14,7 +14,6 @@ import (
 	"github.com/septet-io/septet/cloud/local"
 	"github.com/septet-io/septet/cluster/dns"
 	"github.com/septet-io/septet/controllers"
-	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/reconcile"
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/scheduler"
@@ -54,7 +53,7 @@ func (s *server) runControllers(ctx context.Context) error {
 	}
 	authority := controllers.KeyPair{CertFile: s.paths.pki("ca.crt"), KeyFile: s.paths.pki("ca.key")}
 	return controllers.Run(ctx, controllers.Config{
-		Clients: set, Journal: journal.New(0), Election: s.election(set, "kube-controller-manager"),
+		Clients: set, Journal: s.api.Journal, Election: s.election(set, "kube-controller-manager"),
 		As: func(account string) (*client.Set, error) {
 			return s.as(serviceaccount.UserName("kube-system", account), serviceaccount.Groups("kube-system")...)
 		},
@@ -70,7 +69,7 @@ func (s *server) runScheduler(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return scheduler.Run(ctx, scheduler.Config{Client: set, Journal: journal.New(0), Identity: s.identity()})
+	return scheduler.Run(ctx, scheduler.Config{Client: set, Journal: s.api.Journal, Identity: s.identity()})
 }
 
 func (s *server) runCloud(ctx context.Context) error {
@@ -81,7 +80,7 @@ func (s *server) runCloud(ctx context.Context) error {
 	provider := &local.Provider{
 		Range: netip.MustParsePrefix(s.LoadBalancerCIDR), Announce: local.Device(BalancerDevice).Set,
 	}
-	return cloud.Run(ctx, cloud.Config{Clients: set, Provider: provider, Journal: journal.New(0), Election: s.election(set, "cloud-controller-manager")})
+	return cloud.Run(ctx, cloud.Config{Clients: set, Provider: provider, Journal: s.api.Journal, Election: s.election(set, "cloud-controller-manager")})
 }
 
 func (s *server) runDNS(ctx context.Context) error {

@@ -66,6 +66,8 @@ type identity struct {
 	set *client.Set
 	// proxy are the clients of kube-proxy, which may be another identity.
 	proxy *client.Set
+	// journal is what the node's parts note their steps in: one for all of a process.
+	journal *journal.Ring
 	// authority is the file with the cluster's authority.
 	authority string
 	// certificate of the kubelet's port; nil: the kubelet asks the cluster for one.
@@ -74,7 +76,7 @@ type identity struct {
 
 // run runs the node's parts, as soon as the runtime is there.
 func (n *nodeParts) run(ctx context.Context, group *errgroup.Group, who identity) {
-	group.Go(func() error { return n.runProxy(ctx, who.proxy) })
+	group.Go(func() error { return n.runProxy(ctx, who) })
 	group.Go(func() error {
 		started := <-n.runtime
 		if started.err != nil {
@@ -90,11 +92,11 @@ func (n *nodeParts) run(ctx context.Context, group *errgroup.Group, who identity
 	})
 }
 
-func (n *nodeParts) runProxy(ctx context.Context, set *client.Set) error {
+func (n *nodeParts) runProxy(ctx context.Context, who identity) error {
 	settings := v1alpha1.KubeProxyConfiguration{HostnameOverride: n.NodeName, ClusterCIDR: n.facts.podRange}
 	proxy.SetDefaults(&settings)
 	settings.MetricsBindAddress = "" // this process has metrics of its own
-	return proxy.Run(ctx, proxy.Config{Clients: set, Settings: settings, Journal: journal.New(0)})
+	return proxy.Run(ctx, proxy.Config{Clients: who.proxy, Settings: settings, Journal: who.journal})
 }
 
 func (n *nodeParts) runKubelet(ctx context.Context, who identity, endpoint string) error {
@@ -109,7 +111,7 @@ func (n *nodeParts) runKubelet(ctx context.Context, who identity, endpoint strin
 	config := kubelet.Config{
 		Client: who.set, NodeName: n.NodeName, NodeIPs: []net.IP{net.ParseIP(n.NodeIP)}, RuntimeEndpoint: endpoint,
 		RootDir: n.paths.kubelet(), CertDir: n.paths.certificates(), Configuration: settings, CloudExternal: true,
-		Journal: journal.New(0), Certificate: who.certificate,
+		Journal: who.journal, Certificate: who.certificate,
 	}
 	return kubelet.Run(ctx, config)
 }

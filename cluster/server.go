@@ -18,6 +18,7 @@ import (
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/daemon"
 	"github.com/septet-io/septet/etcd"
+	"github.com/septet-io/septet/journal"
 )
 
 // Server runs the control plane, and this machine as a node, until ctx ends. ready is called once when the API is served and
@@ -114,7 +115,7 @@ func (s *server) nodeIdentity() (identity, error) {
 		return identity{}, err
 	}
 	pair := &daemon.Certificate{CertFile: s.paths.pki("kubelet.crt"), KeyFile: s.paths.pki("kubelet.key")}
-	return identity{set: set, proxy: proxied, authority: s.paths.pki("ca.crt"), certificate: pair.GetCertificate}, nil
+	return identity{set: set, proxy: proxied, journal: s.api.Journal, authority: s.paths.pki("ca.crt"), certificate: pair.GetCertificate}, nil
 }
 
 // startControlPlane brings up etcd and the API server.
@@ -134,6 +135,7 @@ func (s *server) startControlPlane(ctx context.Context, group *errgroup.Group, l
 	}
 	pair := &daemon.Certificate{CertFile: s.paths.pki("apiserver.crt"), KeyFile: s.paths.pki("apiserver.key")}
 	config.Listener, config.GetCertificate = listener, s.withAuthority(pair)
+	config.Journal = journal.New(journalSize) // one for all that run in this process
 	if s.api, err = apiserver.Open(ctx, config, s.standard()); err != nil {
 		stop()
 		return err
@@ -145,6 +147,9 @@ func (s *server) startControlPlane(ctx context.Context, group *errgroup.Group, l
 	group.Go(func() error { return s.api.Bootstrap(ctx) })
 	return nil
 }
+
+// journalSize is how many steps a process remembers: about 4 MB when full.
+const journalSize = 16384
 
 // withAuthority serves the certificate together with its authority, so that a joining node can recognize it by its pin.
 func (s *server) withAuthority(pair *daemon.Certificate) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {

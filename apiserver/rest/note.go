@@ -11,7 +11,7 @@ import (
 // note tells the journal about a write that is in storage; saw is the version that it replaced.
 func (w *write) note(item *store.Item, saw string) {
 	w.state.Object = item.Object
-	if w.r.Env.Journal == nil {
+	if w.r.Env.Journal == nil || unremarkable[w.r.Kind.Resource.Resource] {
 		return
 	}
 	step := w.Verb
@@ -25,6 +25,9 @@ func (w *write) note(item *store.Item, saw string) {
 		Note: w.remark(), Owner: ownerOf(item),
 	})
 }
+
+// unremarkable are heartbeats and remarks themselves: they would push everything else out of the ring.
+var unremarkable = map[string]bool{"leases": true, "events": true}
 
 // remark says who wrote, which rule let them and what admission changed.
 func (w *write) remark() string {
