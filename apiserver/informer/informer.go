@@ -143,7 +143,7 @@ func (w *stream) object(from *store.Event) (runtime.Object, error) {
 func byType(registry *rest.Registry, sample runtime.Object) *rest.Resource {
 	wanted := reflect.TypeOf(sample)
 	for _, r := range registry.All().Ordered {
-		if r.Stored() && reflect.TypeOf(r.New()) == wanted {
+		if r.Type() == wanted && r.Stored() {
 			return r
 		}
 	}

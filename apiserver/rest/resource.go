@@ -92,6 +92,9 @@ func (r *Resource) outward(obj resource.Object) (resource.Object, error) {
 	return converted[0], nil
 }
 
+// Type is the Go type of the served objects: *corev1.Pod, *unstructured.Unstructured, …
+func (r *Resource) Type() reflect.Type { return r.layout.goType }
+
 // Served is a stored object in the version that the Resource serves. It must not be changed.
 func (r *Resource) Served(item *store.Item) (resource.Object, error) { return r.outward(item.Object) }
 
@@ -110,6 +113,7 @@ func (r *Resource) inward(obj resource.Object) (resource.Object, error) {
 // layout is where the parts of a kind's Go struct are, found once.
 type layout struct {
 	unstructured bool
+	goType       reflect.Type
 	// statusView says that only the status subresource sets the status.
 	statusView bool
 	// status is the index of the Status field, -1 if there is none or no status view.
@@ -122,8 +126,10 @@ type layout struct {
 
 func layoutOf(kind *resource.Kind) layout {
 	l := layout{status: -1, statusView: kind.View("status") != nil}
-	t := reflect.TypeOf(kind.New()).Elem()
-	if _, isMap := kind.New().(interface{ UnstructuredContent() map[string]any }); isMap {
+	sample := kind.New()
+	l.goType = reflect.TypeOf(sample)
+	t := l.goType.Elem()
+	if _, isMap := sample.(interface{ UnstructuredContent() map[string]any }); isMap {
 		l.unstructured, l.names = true, []string{"spec"}
 		return l
 	}
