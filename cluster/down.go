@@ -59,7 +59,7 @@ func Down(ctx context.Context, o Options) error {
 	for _, dir := range machines {
 		errs = append(errs, removeNamespace(neighbour{name: filepath.Base(dir)}))
 	}
-	errs = append(errs, removeKernelState(), unmountBelow(data))
+	errs = append(errs, removeKernelState(), unmountBelow(data), removeCgroupParents())
 	if err := errors.Join(errs...); err != nil {
 		return err // the files stay, so that a second try finds what is left
 	}
@@ -148,6 +148,21 @@ func unmountBelow(dir string) error {
 func inside(dir, path string) bool {
 	relative, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(relative)
+}
+
+// removeCgroupParents removes the cgroup that held those of all nodes, in every hierarchy, unless another septet uses it.
+func removeCgroupParents() error {
+	found, err := filepath.Glob("/sys/fs/cgroup/*/septet")
+	if err != nil {
+		return err
+	}
+	for _, dir := range append(found, "/sys/fs/cgroup/septet") {
+		err := unix.Rmdir(dir)
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) {
+			return fmt.Errorf("remove cgroup %s: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // removeRunDir removes the directory of sockets if no other septet has anything in it.

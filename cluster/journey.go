@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -183,6 +184,7 @@ func printStory(w io.Writer, story []journal.Record, output string) error {
 		return daemon.UsageError("--output=%s: must be json", output)
 	}
 	start := story[0].Time
+	story = withoutEchoes(story)
 	fmt.Fprintf(w, "%s: the first of %d steps\n", start.Local().Format(time.DateTime), len(story))
 	for i := range story {
 		for _, line := range lines(&story[i], start) {
@@ -190,6 +192,19 @@ func printStory(w io.Writer, story []journal.Record, output string) error {
 		}
 	}
 	return nil
+}
+
+// withoutEchoes drops the steps of writers that the API server has told of too: both made the same version.
+func withoutEchoes(story []journal.Record) []journal.Record {
+	made := map[string]bool{}
+	for i := range story {
+		if story[i].Component == "kube-apiserver" && story[i].Made != "" {
+			made[story[i].Made] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(story), func(r journal.Record) bool {
+		return r.Component == "kube-controller-manager" && r.Made != "" && made[r.Made] && r.Duration == 0
+	})
 }
 
 // lines writes a step: when, who, what to which object, how long it took, and a remark, which goes on below itself if it is long.
@@ -205,10 +220,24 @@ func lines(r *journal.Record, start time.Time) []string {
 	head := fmt.Sprintf("%9s  %-11s %-18s %-*s %9s", offset(r.Time.Sub(start)), cut(component, 11), cut(r.Step, 18), objectSize, cut(r.Kind+"/"+r.Name, objectSize), took)
 	all := []string{strings.TrimRight(head, " ")}
 	const indent = 23
-	for _, line := range wrap(r.Note, width-indent) {
+	for _, line := range wrap(remark(r.Note), width-indent) {
 		all = append(all, strings.Repeat(" ", indent)+line)
 	}
 	return all
+}
+
+// who matches how the API server notes who wrote and which rule let them.
+var who = regexp.MustCompile(`^user (?:system:serviceaccount:kube-system:)?([^,]+)(?:, RBAC: allowed by (\w+) "([^"]+)" of \w+ "[^"]+" to \w+ "[^"]+")?`)
+
+// remark says it in fewer words: "by deployment-controller (system:controller:deployment-controller)".
+func remark(note string) string {
+	return who.ReplaceAllStringFunc(note, func(text string) string {
+		parts := who.FindStringSubmatch(text)
+		if parts[3] == "" {
+			return "by " + parts[1]
+		}
+		return "by " + parts[1] + " (" + parts[2] + " " + parts[3] + ")"
+	})
 }
 
 func offset(d time.Duration) string {

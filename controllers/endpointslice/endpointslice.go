@@ -31,6 +31,7 @@ type controller struct {
 	events                        record.EventRecorder
 	perSlice                      int
 	batch                         time.Duration
+	written                       written
 }
 
 // New returns the controller. perSlice is the most endpoints in a slice; batch is how long Pods' changes are collected.
@@ -121,7 +122,11 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		case <-time.After(c.batch):
 		}
 	}
-	changes := Plan(Snapshot{Service: service, Pods: c.podsOf(service), Slices: c.slicesOf(key), Zone: c.zoneOf, PerSlice: c.perSlice})
+	slices := c.slicesOf(key)
+	if c.written.ahead(key, slices) {
+		return reconcile.Result{After: catchUp}, nil // the informer has not seen our last writes; it will wake us
+	}
+	changes := Plan(Snapshot{Service: service, Pods: c.podsOf(service), Slices: slices, Zone: c.zoneOf, PerSlice: c.perSlice})
 	if err := c.write(ctx, service, changes); err != nil {
 		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 			return reconcile.Result{}, nil
@@ -135,6 +140,7 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 // removeAll deletes the slices of a Service that has no selector any more. Those of one that is gone are the garbage
 // collector's.
 func (c *controller) removeAll(ctx context.Context, key reconcile.Key, there bool) error {
+	c.written.forget(key)
 	if !there {
 		return nil
 	}
@@ -177,15 +183,18 @@ func (c *controller) zoneOf(name string) string {
 func (c *controller) write(ctx context.Context, service *corev1.Service, changes Changes) error {
 	api := c.client.DiscoveryV1().EndpointSlices(service.Namespace)
 	var errs []error
+	key := reconcile.Key{Namespace: service.Namespace, Name: service.Name}
 	for _, slice := range changes.Create {
 		made, err := api.Create(ctx, slice, metav1.CreateOptions{})
 		errs = append(errs, wrap("create", slice.GenerateName, err))
-		c.note(ctx, service, made, "create endpoint slice", err)
+		c.note(ctx, service, made, "create slice", err)
+		c.written.note(key, made, err)
 	}
 	for _, slice := range changes.Update {
 		made, err := api.Update(ctx, slice, metav1.UpdateOptions{})
 		errs = append(errs, wrap("update", slice.Name, err))
-		c.note(ctx, service, made, "update endpoint slice", err)
+		c.note(ctx, service, made, "update slice", err)
+		c.written.note(key, made, err)
 	}
 	for _, slice := range changes.Delete {
 		errs = append(errs, wrap("delete", slice.Name, c.remove(ctx, slice)))
