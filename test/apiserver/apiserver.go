@@ -89,7 +89,13 @@ func (s *Server) run(change []func(*apiserver.Config)) {
 	s.stop, s.done = cancel, make(chan error, 1)
 	go func() { s.done <- s.Run(ctx) }()
 	s.t.Cleanup(s.Stop)
+	if _, benchmark := s.t.(*testing.B); !benchmark {
+		s.t.Cleanup(s.Agree)
+	}
 }
+
+// waitStop is how long the end of a server may take.
+const waitStop = time.Minute
 
 // Stop ends the server, gracefully; the test's end does it too.
 func (s *Server) Stop() {
@@ -102,7 +108,7 @@ func (s *Server) Stop() {
 		if err != nil {
 			s.t.Errorf("apiserver: %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(waitStop):
 		s.t.Error("apiserver: did not stop within a minute")
 	}
 }

@@ -43,4 +43,3 @@ func ready(server *apiserver.Server) bool {
 	s := &Server{Server: server}
 	return s.Do("GET", "/readyz", "").Body == "ok"
 }
-
