@@ -2,6 +2,7 @@ package core
 
 import (
 	"path"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -110,7 +111,7 @@ func volumeAffinity(spec *corev1.PersistentVolumeSpec, path *field.Path) field.E
 	return NodeSelector(spec.NodeAffinity.Required, at.Child("required"))
 }
 
-func persistentSources() []source[corev1.PersistentVolumeSource] {
+var persistentSources = sync.OnceValue(func() []source[corev1.PersistentVolumeSource] {
 	type ps = corev1.PersistentVolumeSource
 	return []source[ps]{
 		of("hostPath", func(v *ps) *corev1.HostPathVolumeSource { return v.HostPath }, checkHostPath),
@@ -136,7 +137,7 @@ func persistentSources() []source[corev1.PersistentVolumeSource] {
 		of("storageos", func(v *ps) *corev1.StorageOSPersistentVolumeSource { return v.StorageOS }, checkStorageOSOfPV),
 		of("csi", func(v *ps) *corev1.CSIPersistentVolumeSource { return v.CSI }, checkCSIOfPV),
 	}
-}
+})
 
 func checkLocal(v *corev1.LocalVolumeSource, path *field.Path) field.ErrorList {
 	if v.Path == "" {

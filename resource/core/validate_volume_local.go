@@ -114,12 +114,9 @@ func checkEphemeral(v *corev1.EphemeralVolumeSource, path *field.Path) field.Err
 	return append(errs, ValidateClaimSpec(&v.VolumeClaimTemplate.Spec, at.Child("spec"))...)
 }
 
-func (c *podCheck) checkImageVolume(v *corev1.ImageVolumeSource, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if c.isPod {
-		errs = given(v.Reference, path.Child("reference"))
-	}
-	return append(errs, checkPullPolicy(v.PullPolicy, path.Child("pullPolicy"))...)
+// checkImageVolume leaves open whether there is a reference: templates may leave it to whoever fills them in.
+func checkImageVolume(v *corev1.ImageVolumeSource, path *field.Path) field.ErrorList {
+	return checkPullPolicy(v.PullPolicy, path.Child("pullPolicy"))
 }
 
 func checkPullPolicy(policy corev1.PullPolicy, path *field.Path) field.ErrorList {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -53,10 +54,12 @@ func (c *podCheck) volumes(volumes []corev1.Volume, meta *metav1.ObjectMeta, pat
 			own.Insert(meta.Name + "-" + volumes[i].Name)
 		}
 	}
-	table := c.sources()
 	for i := range volumes {
 		v, at := &volumes[i], path.Index(i)
-		found, set := checkUnion(table, &v.VolumeSource, at)
+		found, set := checkUnion(podSources(), &v.VolumeSource, at)
+		if c.isPod && v.Image != nil && v.Image.Reference == "" {
+			found = append(found, field.Required(at.Child("image", "reference"), ""))
+		}
 		if set == 0 {
 			found = append(found, field.Required(at, "must specify a volume type"))
 		}
@@ -82,8 +85,8 @@ func (c *podCheck) volumes(volumes []corev1.Volume, meta *metav1.ObjectMeta, pat
 	return errs
 }
 
-// sources are the volume types of pods, in the order in which they are checked.
-func (c *podCheck) sources() []source[corev1.VolumeSource] {
+// podSources are the volume types of pods, in the order in which they are checked.
+var podSources = sync.OnceValue(func() []source[corev1.VolumeSource] {
 	type vs = corev1.VolumeSource
 	return []source[vs]{
 		of("emptyDir", func(v *vs) *corev1.EmptyDirVolumeSource { return v.EmptyDir }, checkEmptyDir),
@@ -115,6 +118,6 @@ func (c *podCheck) sources() []source[corev1.VolumeSource] {
 		of("scaleIO", func(v *vs) *corev1.ScaleIOVolumeSource { return v.ScaleIO }, checkScaleIO),
 		of("csi", func(v *vs) *corev1.CSIVolumeSource { return v.CSI }, checkCSIVolume),
 		of("ephemeral", func(v *vs) *corev1.EphemeralVolumeSource { return v.Ephemeral }, checkEphemeral),
-		of("image", func(v *vs) *corev1.ImageVolumeSource { return v.Image }, c.checkImageVolume),
+		of("image", func(v *vs) *corev1.ImageVolumeSource { return v.Image }, checkImageVolume),
 	}
-}
+})
