@@ -20,20 +20,20 @@ var (
 func selection(selector *metav1.LabelSelector, template *corev1.PodTemplateSpec, kind, templateKind string) field.ErrorList {
 	var errs field.ErrorList
 	at := specPath.Child("selector")
-	if selector == nil {
-		errs = append(errs, field.Required(at, ""))
-	} else {
+	if selector != nil {
 		errs = append(errs, core.LabelSelector(selector, at)...)
 		if len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
 			errs = append(errs, field.Invalid(at, selector, "empty selector is invalid for "+kind))
 		}
+	} else if kind != "daemonset" {
+		errs = append(errs, field.Required(at, "")) // upstream says of a DaemonSet only what follows from that
 	}
 	parsed, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
 		return append(errs, field.Invalid(at, selector, "invalid label selector"))
 	}
 	path := specPath.Child("template")
-	if selector != nil && !parsed.Empty() && !parsed.Matches(labels.Set(template.Labels)) {
+	if !parsed.Empty() && !parsed.Matches(labels.Set(template.Labels)) {
 		errs = append(errs, field.Invalid(path.Child("metadata", "labels"), template.Labels, "`selector` does not match template `labels`"))
 	}
 	errs = append(errs, core.ValidatePodTemplate(template, path)...)

@@ -16,7 +16,7 @@ func TestPullPolicies(t *testing.T) {
 	for image, want := range map[string]corev1.PullPolicy{
 		"nginx": "Always", "nginx:latest": "Always", "nginx:1.27": "IfNotPresent",
 		"registry:5000/nginx": "Always", "registry:5000/a/nginx:v1": "IfNotPresent",
-		"nginx@sha256:0000000000000000000000000000000000000000000000000000000000000000":     "IfNotPresent",
+		"nginx@sha256:0000000000000000000000000000000000000000000000000000000000000000":      "IfNotPresent",
 		"nginx:1.27@sha256:0000000000000000000000000000000000000000000000000000000000000000": "IfNotPresent",
 		"": "IfNotPresent", "NotAnImage": "IfNotPresent",
 	} {

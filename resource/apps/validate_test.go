@@ -1,0 +1,158 @@
+package apps
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+)
+
+func expect(t *testing.T, errs field.ErrorList, want ...string) {
+	t.Helper()
+	var got []string
+	for _, err := range errs {
+		text, _, _ := strings.Cut(err.Error(), "\n")
+		got = append(got, text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
+func template() corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "nginx:1"}}},
+	}
+}
+
+func selecting(app string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+}
+
+func goodDeployment() *appsv1.Deployment {
+	d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Selector: selecting("web"), Template: template()}}
+	defaultDeployment(d)
+	return d
+}
+
+func TestDeployments(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*appsv1.Deployment)
+		want   []string
+	}{
+		"good": {func(*appsv1.Deployment) {}, nil},
+		"no selector": {func(d *appsv1.Deployment) { d.Spec.Selector = nil }, []string{
+			"spec.selector: Required value",
+			"spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`",
+		}},
+		"empty selector": {func(d *appsv1.Deployment) { d.Spec.Selector = &metav1.LabelSelector{} }, []string{
+			"spec.selector: Invalid value: {}: empty selector is invalid for deployment",
+		}},
+		"no progress": {func(d *appsv1.Deployment) {
+			d.Spec.Replicas = ptr.To[int32](-1)
+			d.Spec.Strategy.RollingUpdate.MaxUnavailable, d.Spec.Strategy.RollingUpdate.MaxSurge = ptr.To(intstr.FromInt32(0)), ptr.To(intstr.FromString("0%"))
+			d.Spec.MinReadySeconds = 600
+			d.Spec.Template.Spec.RestartPolicy = "Never"
+		}, []string{
+			"spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+			`spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"`,
+			"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0",
+			"spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds",
+		}},
+		"wrong strategy": {func(d *appsv1.Deployment) { d.Spec.Strategy.Type = appsv1.RecreateDeploymentStrategyType }, []string{
+			"spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+		}},
+		"more than all": {func(d *appsv1.Deployment) {
+			d.Spec.Strategy.RollingUpdate.MaxUnavailable = ptr.To(intstr.FromString("101%"))
+		}, []string{
+			`spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := goodDeployment()
+			test.change(d)
+			expect(t, validateDeployment(nil, d), test.want...)
+		})
+	}
+	other := goodDeployment()
+	other.Spec.Selector, other.Spec.Template.Labels = selecting("other"), map[string]string{"app": "other"}
+	expect(t, validateDeploymentUpdate(nil, other, goodDeployment()),
+		`spec.selector: Invalid value: {"matchLabels":{"app":"other"}}: field is immutable`)
+}
+
+func TestStatefulSetsKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	good := func() *appsv1.StatefulSet {
+		s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Selector: selecting("web"), Template: template(), ServiceName: "web"}}
+		s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+		defaultStatefulSet(s)
+		return s
+	}
+	expect(t, validateStatefulSet(nil, good()))
+	scaled := good()
+	scaled.Spec.Replicas, scaled.Spec.Template.Spec.Containers[0].Image = ptr.To[int32](3), "nginx:2"
+	expect(t, validateStatefulSetUpdate(nil, scaled, good()))
+	renamed := good()
+	renamed.Spec.ServiceName = "other"
+	expect(t, validateStatefulSetUpdate(nil, renamed, good()),
+		"spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden")
+	bad := good()
+	bad.Spec.PodManagementPolicy, bad.Spec.UpdateStrategy.Type = "Random", appsv1.OnDeleteStatefulSetStrategyType
+	bad.Spec.UpdateStrategy.RollingUpdate = nil
+	bad.Spec.PersistentVolumeClaimRetentionPolicy.WhenScaled = "Keep"
+	expect(t, validateStatefulSet(nil, bad),
+		`spec.podManagementPolicy: Invalid value: "Random": must be 'OrderedReady' or 'Parallel'`,
+		`spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: "Delete", "Retain"`)
+	if claim := good().Spec.VolumeClaimTemplates[0]; claim.Kind != "PersistentVolumeClaim" || claim.Status.Phase != corev1.ClaimPending {
+		t.Errorf("claim template was not filled in: %+v", claim)
+	}
+}
+
+func TestDaemonSetsSurgeOrGiveWay(t *testing.T) {
+	t.Parallel()
+	good := func() *appsv1.DaemonSet {
+		ds := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Selector: selecting("web"), Template: template()}}
+		defaultDaemonSet(ds)
+		return ds
+	}
+	expect(t, validateDaemonSet(nil, good()))
+	both := good()
+	both.Spec.UpdateStrategy.RollingUpdate.MaxSurge = ptr.To(intstr.FromInt32(1))
+	expect(t, validateDaemonSet(nil, both), "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero")
+	neither := good()
+	neither.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = ptr.To(intstr.FromInt32(0))
+	expect(t, validateDaemonSet(nil, neither), "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0")
+}
+
+func TestCountsFitTogether(t *testing.T) {
+	t.Parallel()
+	d := goodDeployment()
+	d.Status = appsv1.DeploymentStatus{Replicas: 1, ReadyReplicas: 2, AvailableReplicas: 3}
+	old := goodDeployment()
+	old.Status.CollisionCount = ptr.To[int32](1)
+	expect(t, validateDeploymentStatus(nil, d, old),
+		"status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
+		"status.availableReplicas: Invalid value: 3: cannot be greater than status.replicas",
+		"status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas",
+		"status.collisionCount: Invalid value: 0: cannot be decremented")
+}
+
+func TestScaling(t *testing.T) {
+	t.Parallel()
+	d := goodDeployment()
+	scale := scaleDeployments()
+	scale.Set(d, 5)
+	spec, status := scale.Get(d)
+	if spec.Replicas != 5 || status.Selector != "app=web" {
+		t.Errorf("got %+v %+v", spec, status)
+	}
+}
