@@ -14,6 +14,7 @@ import (
 	"github.com/septet-io/septet/cloud/local"
 	"github.com/septet-io/septet/cluster/dns"
 	"github.com/septet-io/septet/controllers"
+	"github.com/septet-io/septet/controllers/persistentvolume"
 	"github.com/septet-io/septet/reconcile"
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/scheduler"
@@ -60,7 +61,7 @@ func (s *server) runControllers(ctx context.Context) error {
 		RootCA: s.material.authority.PEM, ServiceAccountKeyFile: s.paths.pki("sa.key"),
 		Signing: controllers.Signing{CertFile: authority.CertFile, KeyFile: authority.KeyFile, ApproveServing: true},
 		Nodes:   controllers.Nodes{AllocateCIDRs: true, ClusterCIDRs: []string{s.ClusterCIDR}, ServiceCIDRs: []string{s.ServiceCIDR}},
-		Volumes: controllers.Volumes{LocalPath: s.paths.volumes()},
+		Volumes: controllers.Volumes{Provisioners: []persistentvolume.Provisioner{s.localPath()}},
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/septet-io/septet/controllers/namespace"
 	"github.com/septet-io/septet/controllers/nodeipam"
 	"github.com/septet-io/septet/controllers/nodelifecycle"
+	"github.com/septet-io/septet/controllers/persistentvolume"
 	"github.com/septet-io/septet/controllers/podgc"
 	"github.com/septet-io/septet/controllers/replicaset"
 	"github.com/septet-io/septet/controllers/replicationcontroller"
@@ -160,6 +161,22 @@ var all = []Entry{
 		New: func(e *Env) ([]reconcile.Controller, error) {
 			return one(hpa.New(e.Set, e.Events("horizontal-pod-autoscaler"), e.Workers, hpa.Options(e.Config.HPA)))
 		},
+	},
+
+	// Storage: what Pods wait for before they can be placed.
+	{
+		Name: "persistentvolume-binder-controller", Alias: "persistentvolume-binder", Account: "persistent-volume-binder",
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return persistentvolume.New(e.Set, e.Events("persistentvolume-controller"), e.Config.Volumes.Provisioners...)
+		},
+	},
+	{
+		Name: "persistentvolumeclaim-protection-controller", Alias: "pvc-protection", Account: "pvc-protection-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(persistentvolume.NewClaimProtection(e.Set)) },
+	},
+	{
+		Name: "persistentvolume-protection-controller", Alias: "pv-protection", Account: "pv-protection-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(persistentvolume.NewVolumeProtection(e.Set)) },
 	},
 
 	// What Services lead to.

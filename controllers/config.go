@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/septet-io/septet/client"
+	"github.com/septet-io/septet/controllers/persistentvolume"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/reconcile"
 )
@@ -95,8 +96,8 @@ type Volumes struct {
 	NoDynamicProvisioning bool
 	// HostPathProvisioner lets claims of class kubernetes.io/host-path be served; for tests.
 	HostPathProvisioner bool
-	// LocalPath, when not empty, is where the local-path provisioner makes volumes on a node.
-	LocalPath string
+	// Provisioners make volumes in this process, for classes that name them.
+	Provisioners []persistentvolume.Provisioner
 	// AttachReconcileMaxWait is how long a volume that is still mounted is waited for before it is detached by force; 6 min if 0.
 	AttachReconcileMaxWait time.Duration
 }
