@@ -79,12 +79,13 @@ func text(err error) string {
 
 func TestNodePortAddresses(t *testing.T) {
 	t.Parallel()
-	all := []netip.Addr{
-		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("10.0.0.1"),
-		netip.MustParseAddr("::1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fd00::1"),
+	var all []address
+	for _, text := range []string{"127.0.0.1/8", "192.0.2.1/24", "10.0.0.1/32", "192.0.2.9/32", "::1/128", "fe80::1/64", "fd00::1/64"} {
+		prefix := netip.MustParsePrefix(text)
+		all = append(all, address{Addr: prefix.Addr(), single: prefix.IsSingleIP()})
 	}
 	for list, want := range map[string]string{
-		"": "[192.0.2.1 10.0.0.1 fd00::1]", "10.0.0.0/8": "[10.0.0.1]", "127.0.0.0/8,::/0": "[fd00::1]", "primary": "[192.0.2.9]",
+		"": "[192.0.2.1 192.0.2.9 fd00::1]", "10.0.0.0/8": "[10.0.0.1]", "127.0.0.0/8,::/0": "[fd00::1]", "primary": "[192.0.2.9]",
 	} {
 		var s settings
 		if list != "" {

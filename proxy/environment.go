@@ -24,8 +24,14 @@ type environment struct {
 	// serviceCIDRs are by name of the ServiceCIDR object.
 	serviceCIDRs map[string][]netip.Prefix
 	// addresses and bridges are this machine's, as the kernel has them now.
-	addresses []netip.Addr
+	addresses []address
 	bridges   []uint32
+}
+
+// address is one of this machine's. Single is one that is in no network, as those are that balancers put on a node: it is not the node's own.
+type address struct {
+	netip.Addr
+	single bool
 }
 
 func (e *environment) init(settings settings, poke func()) {
@@ -55,19 +61,23 @@ func (e *environment) take() plan.Environment {
 	return env
 }
 
-// nodePortIPs are where node ports are open. Never on loopback: the kernel would not let such packets out. e.mu is held.
+// nodePortIPs are where node ports are open. Never on loopback: the kernel would not let such packets out. Where nothing is said, they are open on all
+// addresses of the node's own. e.mu is held.
 func (e *environment) nodePortIPs() []netip.Addr {
-	if e.settings.nodePorts.primary {
+	ports := e.settings.nodePorts
+	if ports.primary {
 		return slices.Clone(e.nodeIPs)
 	}
 	var open []netip.Addr
-	for _, addr := range e.addresses {
-		if addr.IsLoopback() || addr.IsLinkLocalUnicast() {
-			continue
+	for _, a := range e.addresses {
+		var wanted bool
+		if len(ports.ranges) > 0 {
+			wanted = slices.ContainsFunc(ports.ranges, func(p netip.Prefix) bool { return p.Contains(a.Addr) })
+		} else {
+			wanted = !a.single || slices.Contains(e.nodeIPs, a.Addr)
 		}
-		ranges := e.settings.nodePorts.ranges
-		if len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(addr) }) {
-			open = append(open, addr)
+		if wanted && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+			open = append(open, a.Addr)
 		}
 	}
 	return open
@@ -128,7 +138,7 @@ func (e *environment) setServiceCIDR(name string, texts []string) {
 }
 
 // setMachine takes what the kernel has.
-func (e *environment) setMachine(addresses []netip.Addr, bridges []uint32) {
+func (e *environment) setMachine(addresses []address, bridges []uint32) {
 	e.set(func() bool {
 		same := slices.Equal(e.addresses, addresses) && slices.Equal(e.bridges, bridges)
 		e.addresses, e.bridges = addresses, bridges

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -16,8 +17,8 @@ import (
 // machine follows this machine's addresses and bridges.
 type machine struct {
 	env *environment
-	// addresses is how many devices have an address; bridges are indices of bridges.
-	addresses map[netip.Addr]map[int]bool
+	// addresses are those in use and the devices that have them; bridges are indices of bridges.
+	addresses map[address]map[int]bool
 	bridges   map[int]bool
 }
 
@@ -37,7 +38,7 @@ func followMachine(ctx context.Context, env *environment) error {
 	); err != nil {
 		return fmt.Errorf("network devices: %w", err)
 	}
-	m := &machine{env: env, addresses: map[netip.Addr]map[int]bool{}, bridges: map[int]bool{}}
+	m := &machine{env: env, addresses: map[address]map[int]bool{}, bridges: map[int]bool{}}
 	if err := m.look(); err != nil {
 		return err
 	}
@@ -61,25 +62,28 @@ func (m *machine) look() error {
 		return fmt.Errorf("network addresses: %w", err)
 	}
 	for _, address := range addresses {
-		m.address(address.IP.String(), address.LinkIndex, true)
+		m.address(*address.IPNet, address.LinkIndex, true)
 	}
 	m.publish()
 	return nil
 }
 
-func (m *machine) address(text string, device int, there bool) {
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
+// address notes that a device has an address, or no longer.
+func (m *machine) address(network net.IPNet, device int, there bool) {
+	addr, ok := netip.AddrFromSlice(network.IP)
+	if !ok {
 		return
 	}
-	if m.addresses[addr] == nil {
-		m.addresses[addr] = map[int]bool{}
+	ones, bits := network.Mask.Size()
+	a := address{Addr: addr.Unmap(), single: ones == bits}
+	if m.addresses[a] == nil {
+		m.addresses[a] = map[int]bool{}
 	}
-	if m.addresses[addr][device] = true; !there {
-		delete(m.addresses[addr], device)
+	if m.addresses[a][device] = true; !there {
+		delete(m.addresses[a], device)
 	}
-	if len(m.addresses[addr]) == 0 {
-		delete(m.addresses, addr)
+	if len(m.addresses[a]) == 0 {
+		delete(m.addresses, a)
 	}
 }
 
@@ -104,7 +108,7 @@ func (m *machine) run(links chan netlink.LinkUpdate, addresses chan netlink.Addr
 				addresses = nil
 				continue
 			}
-			m.address(update.LinkAddress.IP.String(), update.LinkIndex, update.NewAddr)
+			m.address(update.LinkAddress, update.LinkIndex, update.NewAddr)
 		}
 		m.publish()
 	}
@@ -115,11 +119,11 @@ const rtmDelLink = 17
 
 // publish tells the environment, in a fixed order.
 func (m *machine) publish() {
-	addresses := make([]netip.Addr, 0, len(m.addresses))
-	for addr := range m.addresses {
-		addresses = append(addresses, addr)
+	addresses := make([]address, 0, len(m.addresses))
+	for a := range m.addresses {
+		addresses = append(addresses, a)
 	}
-	slices.SortFunc(addresses, netip.Addr.Compare)
+	slices.SortFunc(addresses, func(a, b address) int { return a.Compare(b.Addr) })
 	var bridges []uint32
 	// Where the firewall sees what bridges pass from port to port, answers find their way by themselves.
 	if !firewalled() {

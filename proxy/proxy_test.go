@@ -68,7 +68,7 @@ func newSite(t *testing.T, pods int, objects ...runtime.Object) *site {
 	must(t, err)
 	must(t, netlink.LinkSetUp(lo))
 	for i := range pods {
-		address, err := netlink.ParseAddr(fmt.Sprintf("10.1.0.%d/32", i+1))
+		address, err := netlink.ParseAddr(fmt.Sprintf("10.1.0.%d/24", i+1))
 		must(t, err)
 		must(t, netlink.AddrAdd(lo, address))
 	}
@@ -301,8 +301,13 @@ func TestNodePortsFollowAddresses(t *testing.T) {
 	s.until("1", tcp("10.1.0.1:30080"))
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)
-	address, err := netlink.ParseAddr("192.0.2.7/32")
-	must(t, err)
-	must(t, netlink.AddrAdd(lo, address))
+	for _, text := range []string{"192.0.2.6/32", "192.0.2.7/24"} {
+		address, err := netlink.ParseAddr(text)
+		must(t, err)
+		must(t, netlink.AddrAdd(lo, address))
+	}
 	s.until("1", tcp("192.0.2.7:30080"))
+	if answer, err := tcp("192.0.2.6:30080")(); err == nil {
+		t.Errorf("a balancer's address answers %q at a node port", answer)
+	}
 }
