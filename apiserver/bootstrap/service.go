@@ -128,10 +128,10 @@ func (s *Service) announce(ctx context.Context) error {
 		return fmt.Errorf("keep lease: %w", err)
 	}
 	watch := s.Etcd.Watch(ctx, folder, clientv3.WithPrefix())
+	if err := s.publish(ctx, folder); err != nil {
+		return err
+	}
 	for {
-		if err := s.publish(ctx, folder); err != nil {
-			return err
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -139,10 +139,10 @@ func (s *Service) announce(ctx context.Context) error {
 			if !ok || response.Err() != nil {
 				return fmt.Errorf("watch of %s ended: %w", folder, response.Err())
 			}
-		case _, ok := <-alive:
-			for ok && len(alive) > 0 {
-				_, ok = <-alive
+			if err := s.publish(ctx, folder); err != nil {
+				return err
 			}
+		case _, ok := <-alive:
 			if !ok {
 				return fmt.Errorf("lease of %s ended", s.Address)
 			}
