@@ -26,9 +26,15 @@ func (r *Resource) deleteObject(rw http.ResponseWriter, req *http.Request, s *re
 		return err
 	}
 	w := r.newWrite(s, "delete", options.DryRun, "", options)
+	asked := options.DeepCopy()
 	item, gone, err := w.remove(req.Context(), options)
 	if err != nil {
 		return err
+	}
+	if r.WarnDelete != nil {
+		for _, text := range r.WarnDelete(w.Request, item.Object, asked) {
+			s.Warn(text)
+		}
 	}
 	if gone && !returnsDeleted[r.GroupResource()] {
 		request.Write(rw, req, http.StatusOK, statusKind, r.deletedStatus(item))
