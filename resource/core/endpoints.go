@@ -15,6 +15,6 @@ func Endpoints() *resource.Kind {
 		CreateOnUpdate: true,
 		Default:        defaultEndpoints,
 		Columns:        endpointsColumns(),
-		Validate:       validateEndpoints, ValidateUpdate: validateEndpointsUpdate, Warn: warnEndpoints,
+		Validate:       validateEndpoints, ValidateUpdate: validateEndpointsUpdate,
 	})
 }

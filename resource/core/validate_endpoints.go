@@ -60,7 +60,3 @@ func endpointPort(port *corev1.EndpointPort, named bool, path *field.Path) field
 	}
 	return errs
 }
-
-func warnEndpoints(*resource.Request, *corev1.Endpoints, *corev1.Endpoints) []string {
-	return []string{"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
-}
