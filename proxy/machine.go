@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"k8s.io/klog/v2"
@@ -24,26 +25,69 @@ type machine struct {
 
 // followMachine looks at the machine now, and from then on whenever the kernel tells of a change, until ctx ends.
 func followMachine(ctx context.Context, env *environment) error {
-	done := ctx.Done()
-	links, addresses := make(chan netlink.LinkUpdate, 64), make(chan netlink.AddrUpdate, 64)
-	failed := func(err error) {
-		if ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Changes of network devices are no longer seen")
-		}
-	}
-	// Listen before looking: what comes in between is seen twice, not missed.
-	if err := errors.Join(
-		netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{ErrorCallback: failed}),
-		netlink.AddrSubscribeWithOptions(addresses, done, netlink.AddrSubscribeOptions{ErrorCallback: failed}),
-	); err != nil {
-		return fmt.Errorf("network devices: %w", err)
-	}
-	m := &machine{env: env, addresses: map[address]map[int]bool{}, bridges: map[int]bool{}}
-	if err := m.look(); err != nil {
+	m := &machine{env: env}
+	follow, err := m.begin(ctx)
+	if err != nil {
 		return err
 	}
-	go m.run(links, addresses)
+	go func() {
+		for {
+			follow()
+			// The kernel has more to say than fits: what was lost is seen by looking anew.
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(again):
+				}
+				if follow, err = m.begin(ctx); err == nil {
+					break
+				}
+				klog.FromContext(ctx).Error(err, "Changes of network devices are not seen")
+			}
+		}
+	}()
 	return nil
+}
+
+const (
+	// again is when to begin anew after the kernel's events have been lost.
+	again = time.Second
+	// eventBuffer holds the kernel's events until they are read.
+	eventBuffer = 1 << 20
+)
+
+// begin subscribes to the kernel's events and takes stock. In this order: what comes in between is seen twice, not missed. follow takes the events until they are lost or
+// ctx ends.
+func (m *machine) begin(ctx context.Context) (follow func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	links, addresses := make(chan netlink.LinkUpdate, 64), make(chan netlink.AddrUpdate, 64)
+	lost := func(err error) {
+		if ctx.Err() == nil {
+			klog.FromContext(ctx).V(2).Info("Events of network devices were lost", "err", err)
+		}
+	}
+	m.addresses, m.bridges = map[address]map[int]bool{}, map[int]bool{}
+	if err := errors.Join(
+		netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: lost, ReceiveBufferSize: eventBuffer, ReceiveBufferForceSize: true}),
+		netlink.AddrSubscribeWithOptions(addresses, ctx.Done(), netlink.AddrSubscribeOptions{ErrorCallback: lost, ReceiveBufferSize: eventBuffer, ReceiveBufferForceSize: true}),
+		m.look(),
+	); err != nil {
+		cancel()
+		return nil, fmt.Errorf("network devices: %w", err)
+	}
+	return func() {
+		m.run(links, addresses)
+		cancel()
+		// Whoever still has events to deliver must not wait for ever.
+		go drain(links)
+		go drain(addresses)
+	}, nil
+}
+
+func drain[T any](events <-chan T) {
+	for range events {
+	}
 }
 
 // look takes stock.
@@ -87,14 +131,13 @@ func (m *machine) address(network net.IPNet, device int, there bool) {
 	}
 }
 
-// run takes events until both channels are closed.
+// run takes events until one of the channels is closed.
 func (m *machine) run(links chan netlink.LinkUpdate, addresses chan netlink.AddrUpdate) {
-	for links != nil || addresses != nil {
+	for {
 		select {
 		case update, ok := <-links:
 			if !ok {
-				links = nil
-				continue
+				return
 			}
 			if update.Link == nil || update.Link.Type() != "bridge" {
 				continue
@@ -105,8 +148,7 @@ func (m *machine) run(links chan netlink.LinkUpdate, addresses chan netlink.Addr
 			}
 		case update, ok := <-addresses:
 			if !ok {
-				addresses = nil
-				continue
+				return
 			}
 			m.address(update.LinkAddress, update.LinkIndex, update.NewAddr)
 		}

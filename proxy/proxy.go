@@ -117,13 +117,16 @@ const (
 
 // run makes a pass whenever something has changed.
 func (l *loop) run(ctx context.Context) error {
-	wait, err := l.backend.Watch(ctx, func() {
-		l.whole.set()
-		l.poke()
-	})
+	wait, err := l.watch(ctx)
 	if err != nil {
 		return err
 	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		l.keepWatching(ctx, wait)
+	}()
+	defer func() { <-watched }()
 	retry := firstRetry
 	for {
 		begun := time.Now()
@@ -147,7 +150,37 @@ func (l *loop) run(ctx context.Context) error {
 		select {
 		case <-l.wake:
 		case <-ctx.Done():
-			return wait()
+			return nil
+		}
+	}
+}
+
+// watch asks to be told when somebody else changes the tables.
+func (l *loop) watch(ctx context.Context) (wait func() error, err error) {
+	return l.backend.Watch(ctx, func() {
+		l.whole.set()
+		l.poke()
+	})
+}
+
+// keepWatching begins anew when a watch ends; what happened meanwhile is made good by making everything anew.
+func (l *loop) keepWatching(ctx context.Context, wait func() error) {
+	for {
+		err := wait()
+		for ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Changes of rules by others were not seen for a moment")
+			select {
+			case <-time.After(again):
+			case <-ctx.Done():
+			}
+			if wait, err = l.watch(ctx); err == nil {
+				l.whole.set()
+				l.poke()
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			return
 		}
 	}
 }
