@@ -112,7 +112,7 @@ func databasePath(dir string) string { return filepath.Join(dir, "member", "snap
 func (s *Server) Client() *clientv3.Client {
 	s.clientOnce.Do(func() {
 		s.client = v3client.New(s.etcd.Server)
-		s.client.Watcher = &watcher{s.client.Watcher, s.etcd.Server}
+		s.client.Watcher = &watcher{s.client.Watcher, s}
 	})
 	return s.client
 }

@@ -7,15 +7,17 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/etcdserver"
 )
 
 // watcher is the Watcher of an in-process client: etcd's own, and a shortcut past the stream and the goroutines that
 // it needs to look like a connection.
 type watcher struct {
 	clientv3.Watcher
-	server *etcdserver.EtcdServer
+	member *Server
 }
+
+// Revision is Server.Revision, for those who have only the client.
+func (w *watcher) Revision(ctx context.Context) (int64, error) { return w.member.Revision(ctx) }
 
 // everything is the range of all keys.
 var everything = struct{ key, end []byte }{[]byte{0}, []byte{}}
@@ -24,7 +26,7 @@ var everything = struct{ key, end []byte }{[]byte{0}, []byte{}}
 // the member stops. receive must return at once: while it does not, etcd writes wait or the watch falls back to reading the database.
 // rpctypes.ErrCompacted says that the revision is too old.
 func (w *watcher) WatchAll(ctx context.Context, from int64, receive func([]mvccpb.Event)) error {
-	stream := w.server.Watchable().NewWatchStream()
+	stream := w.member.etcd.Server.Watchable().NewWatchStream()
 	defer stream.Close()
 	if _, err := stream.Watch(0, everything.key, everything.end, from); err != nil {
 		return err
@@ -43,7 +45,7 @@ func (w *watcher) WatchAll(ctx context.Context, from int64, receive func([]mvccp
 			}
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-w.server.StoppingNotify():
+		case <-w.member.etcd.Server.StoppingNotify():
 			return errStopped
 		}
 	}

@@ -39,7 +39,8 @@ type BackendOptions struct {
 	Client *clientv3.Client
 	// Prefix of all keys; "/registry" if empty.
 	Prefix string
-	// Revision, if given, returns etcd's current revision, linearizable, more cheaply than a read through Client.
+	// Revision, if given, returns etcd's current revision, linearizable, more cheaply than a read through Client. The client
+	// of a member in the same process brings it along.
 	Revision func(context.Context) (int64, error)
 	// Dedicated says that nobody else keeps many keys in this etcd. Then all of it is watched, and every revision is noticed at once.
 	Dedicated bool
@@ -68,6 +69,9 @@ func Connect(options BackendOptions) *Backend {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.feed = newFeed(b)
 	b.leases.backend = b
+	if local, ok := options.Client.Watcher.(localRevision); ok && options.Revision == nil {
+		b.options.Revision = local.Revision
+	}
 	b.revisions.read = b.readRevision
 	if options.CompactEvery > 0 {
 		b.wg.Go(b.compact)

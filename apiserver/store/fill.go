@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"runtime"
@@ -52,6 +53,9 @@ func (c *Cache) ensureFilled(ctx context.Context) error {
 	c.mu.Unlock()
 	select {
 	case <-f.done:
+		if errors.Is(f.err, errRestarted) {
+			return nil // the caller looks again and fills it anew
+		}
 		return f.err
 	case <-ctx.Done():
 		return ctx.Err()

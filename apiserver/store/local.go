@@ -14,6 +14,11 @@ type localWatcher interface {
 	WatchAll(ctx context.Context, from int64, receive func([]mvccpb.Event)) error
 }
 
+// localRevision is what such a client offers besides.
+type localRevision interface {
+	Revision(ctx context.Context) (int64, error)
+}
+
 // watchLocal takes changes as fast as etcd makes them, which keeps etcd from treating the watch as a slow one, and
 // applies them in batches: those that came while the last batch was applied.
 func (f *feed) watchLocal(ctx context.Context, local localWatcher, from int64) error {
