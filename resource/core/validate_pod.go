@@ -62,15 +62,20 @@ func tokensWithoutAccount(volumes []corev1.Volume) field.ErrorList {
 
 // ValidatePodTemplate checks the pod template of a workload.
 func ValidatePodTemplate(template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metav1validation.ValidateLabels(template.Labels, path.Child("labels"))
-	errs = append(errs, apivalidation.ValidateAnnotations(template.Annotations, path.Child("annotations"))...)
-	errs = append(errs, podAnnotations(template.Annotations, &template.Spec, path.Child("annotations"))...)
+	errs := ValidateTemplateMeta(template, path)
 	c := &podCheck{spec: &template.Spec}
 	errs = append(errs, c.check(nil, path.Child("spec"))...)
 	if len(template.Spec.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
 	return errs
+}
+
+// ValidateTemplateMeta checks the labels and annotations of a workload's pod template.
+func ValidateTemplateMeta(template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := metav1validation.ValidateLabels(template.Labels, path.Child("labels"))
+	errs = append(errs, apivalidation.ValidateAnnotations(template.Annotations, path.Child("annotations"))...)
+	return append(errs, podAnnotations(template.Annotations, &template.Spec, path.Child("annotations"))...)
 }
 
 // podAnnotations checks the annotations that mean something to the cluster.
