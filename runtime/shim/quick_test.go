@@ -213,6 +213,55 @@ func buildPause(t *testing.T, dir string) {
 	}
 }
 
+// A container is started by reading from its fifo; one whose first process dies on the way there is left to runc.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	for name, lives := range map[string]bool{"lives": true, "dies": false} {
+		root := t.TempDir()
+		if err := os.Mkdir(filepath.Join(root, "id"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		fifo := filepath.Join(root, "id", "exec.fifo")
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		script, want := `read wait; echo 0 > "$0"; sleep 100`, done
+		if !lives {
+			script, want = `read wait`, leave
+		}
+		first := exec.Command("sh", "-c", script, fifo)
+		gate, err := first.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Start(); err != nil {
+			t.Fatal(err)
+		}
+		started, _ := processStart(first.Process.Pid)
+		content, err := json.Marshal(state{PID: first.Process.Pid, Started: started})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, "id", "state.json"), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan verdict)
+		go func() {
+			result, _ := call{root: root, command: "start", id: "id"}.do()
+			got <- result
+		}()
+		gate.Close() // it goes on while start waits
+		if result := <-got; result != want {
+			t.Errorf("the first process %s: %v, want %v", name, result, want)
+		}
+		if _, err := os.Lstat(fifo); lives == (err == nil) {
+			t.Errorf("the first process %s: fifo: %v", name, err)
+		}
+		first.Process.Kill()
+		first.Wait()
+	}
+}
+
 // monitor notes that a command was executed.
 type monitor struct{ runc.ProcessMonitor }
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // start lets a created container run: its first process waits for somebody to read from exec.fifo.
@@ -22,18 +24,26 @@ func (c call) start() (verdict, string) {
 	}
 	read := make(chan bool, 1)
 	go func() { read <- readFifo(fifo) }()
-	select {
-	case ok := <-read:
-		if !ok || os.Remove(fifo) != nil {
-			return leave, ""
+	for look := time.NewTicker(100 * time.Millisecond); ; {
+		select {
+		case ok := <-read:
+			look.Stop()
+			if !ok || os.Remove(fifo) != nil {
+				return leave, ""
+			}
+			return done, ""
+		case <-look.C:
+			if !s.running() {
+				release(fifo)
+			}
 		}
-		return done, ""
-	case <-time.After(5 * time.Second):
-		// Its first process has died before it came to the fifo. A writer that leaves at once sets the reader free.
-		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
-			f.Close()
-		}
-		return leave, ""
+	}
+}
+
+// release sets a reader free whose writer has died before it came to the fifo: a writer that leaves at once does.
+func release(fifo string) {
+	if f, err := os.OpenFile(fifo, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+		f.Close()
 	}
 }
 
