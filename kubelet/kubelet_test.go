@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/utils/ptr"
 
@@ -48,6 +51,13 @@ func newBench(t *testing.T, runtimeConfig criFake.Config, objects ...func(*bench
 		t.Fatal(err)
 	}
 	api := fake.NewClientset()
+	var serial atomic.Int64
+	api.PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if pod := action.(clienttesting.CreateAction).GetObject().(*v1.Pod); pod.UID == "" {
+			pod.UID = types.UID(fmt.Sprint("made-", serial.Add(1)))
+		}
+		return false, nil, nil // and on to the store
+	})
 	b := &bench{t: t, api: api, runtime: rt}
 	b.config = Config{
 		Client:   &client.Set{Interface: api, Informers: informers.NewSharedInformerFactory(api, 0)},

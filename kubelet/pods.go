@@ -198,7 +198,16 @@ func (k *Kubelet) Synced(from string) {
 	k.mu.Lock()
 	k.synced[from] = true
 	all := len(k.synced) == k.sources
+	names := map[string]bool{}
 	for name := range k.mirrors {
+		names[name] = true
+	}
+	for _, e := range k.pods {
+		if e.source != source.API {
+			names[fullName(e.pod)] = true
+		}
+	}
+	for name := range names {
 		k.lookAtMirror(name)
 	}
 	k.mu.Unlock()

@@ -280,8 +280,9 @@ func (w *Worker) step() {
 	if w.stage == terminated {
 		w.release()
 	}
-	w.publish()
+	// First, so that the status already has what was known of the probes before.
 	w.probes()
+	w.publish()
 	if !w.next.IsZero() {
 		w.timer.Reset(time.Until(w.next))
 	}

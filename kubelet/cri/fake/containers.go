@@ -176,3 +176,13 @@ func (s *Server) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest) (*
 	}}
 	return &runtimeapi.ImageFsInfoResponse{ImageFilesystems: usage, ContainerFilesystems: usage}, nil
 }
+
+// SandboxOf returns the id of the sandbox that a container is in.
+func (s *Server) SandboxOf(containerID string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.containers[containerID]; c != nil {
+		return c.sandboxID
+	}
+	return ""
+}
