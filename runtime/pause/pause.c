@@ -45,11 +45,15 @@ static long call5(long number, long a, long b, long c, long d, long e)
 
 #define call(number, a, b, c, d) call5(number, (long)(a), (long)(b), (long)(c), (long)(d), 0)
 
-/* Signals are taken from the queue one by one: as no handler exists, nothing can be interrupted or lost. */
+/*
+ * Signals are taken from the queue one by one: as no handler exists, nothing can be interrupted. They are blocked first of
+ * all, and stay so when /pause is executed anew: the kernel drops what the first process of a PID namespace neither
+ * handles nor blocks.
+ */
+static const unsigned long set = 1UL << (SIGINT - 1) | 1UL << (SIGTERM - 1) | 1UL << (SIGCHLD - 1);
+
 __attribute__((noreturn)) static void wait_forever(void)
 {
-	unsigned long set = 1UL << (SIGINT - 1) | 1UL << (SIGTERM - 1) | 1UL << (SIGCHLD - 1);
-	call(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, sizeof set);
 	for (;;) {
 		long got = call(SYS_rt_sigtimedwait, &set, 0, 0, sizeof set);
 		if (got == SIGINT || got == SIGTERM)
@@ -105,6 +109,7 @@ failed:
 
 __attribute__((noreturn, used)) static void start(long *stack)
 {
+	call(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, sizeof set);
 	if (*stack == 5)
 		shut_in((char **)(stack + 1));
 	wait_forever();
