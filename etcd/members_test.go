@@ -25,18 +25,6 @@ func startMember(t *testing.T, config Config) *Server {
 	return s
 }
 
-func parse(t *testing.T, endpoints []string) (urls []url.URL) {
-	t.Helper()
-	for _, endpoint := range endpoints {
-		u, err := url.Parse(endpoint)
-		if err != nil {
-			t.Fatal(err)
-		}
-		urls = append(urls, *u)
-	}
-	return urls
-}
-
 func put(t *testing.T, s *Server, key, value string) {
 	t.Helper()
 	if _, err := s.Client().Put(t.Context(), key, value); err != nil {

@@ -98,7 +98,7 @@ func TestInternShares(t *testing.T) {
 	same("the image", a.Spec.Containers[0].Image, b.Spec.Containers[0].Image)
 	same("a field path", a.Spec.Containers[0].Env[0].ValueFrom.FieldRef.FieldPath, b.Spec.Containers[0].Env[0].ValueFrom.FieldRef.FieldPath)
 	same("a label", a.Labels["app"], b.Labels["app"])
-	if &a.ManagedFields[0].FieldsV1.Raw[0] != &b.ManagedFields[0].FieldsV1.Raw[0] {
+	if a.ManagedFields[0].FieldsV1 != b.ManagedFields[0].FieldsV1 {
 		t.Error("managed fields are kept twice")
 	}
 	// What an object shares with the one before it is not touched.

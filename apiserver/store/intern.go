@@ -39,7 +39,7 @@ func (c *common[V]) keep(key string, value V) V {
 type interner struct {
 	mu      sync.Mutex
 	strings common[string]
-	fields  common[[]byte]
+	fields  common[*metav1.FieldsV1]
 }
 
 const (
@@ -49,7 +49,7 @@ const (
 	commonLength, commonFieldsLength = 128, 16 << 10
 )
 
-var interned = &interner{strings: common[string]{most: commonStrings}, fields: common[[]byte]{most: commonFields}}
+var interned = &interner{strings: common[string]{most: commonStrings}, fields: common[*metav1.FieldsV1]{most: commonFields}}
 
 // intern makes the strings of an object those of other objects. Parts that the object shares with old, which others may be
 // reading, are left alone; old may be nil.
@@ -132,7 +132,7 @@ func planOf(t reflect.Type) plan {
 }
 
 var (
-	fieldsType    = reflect.TypeFor[metav1.FieldsV1]()
+	fieldsType    = reflect.TypeFor[*metav1.FieldsV1]()
 	stringMapType = reflect.TypeFor[map[string]string]()
 )
 
@@ -227,16 +227,21 @@ func structPlan(t reflect.Type, within map[reflect.Type]bool) plan {
 	}
 }
 
-func internFields(n *interner, v, _ reflect.Value) {
-	raw := v.Addr().Interface().(*metav1.FieldsV1)
-	if len(raw.Raw) == 0 || len(raw.Raw) > commonFieldsLength {
+// internFields shares the whole set, since nothing in the store is ever changed.
+func internFields(n *interner, v, old reflect.Value) {
+	if v.IsNil() || same(v, old) {
 		return
 	}
-	found, ok := n.fields.young[string(raw.Raw)] // this form of a look-up copies nothing
-	if !ok {
-		found = n.fields.keep(string(raw.Raw), raw.Raw)
+	set := v.Interface().(*metav1.FieldsV1)
+	raw := set.GetRawBytes()
+	if len(raw) == 0 || len(raw) > commonFieldsLength {
+		return
 	}
-	raw.Raw = found
+	found, ok := n.fields.young[string(raw)] // this form of a look-up copies nothing
+	if !ok {
+		found = n.fields.keep(string(raw), set)
+	}
+	v.Set(reflect.ValueOf(found))
 }
 
 func internMap(n *interner, v, old reflect.Value) {
