@@ -115,8 +115,13 @@ func New(config Config) *Volumes {
 func (v *Volumes) Close() {
 	v.objects.Close()
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	pods := make([]*podVolumes, 0, len(v.pods))
 	for _, p := range v.pods {
+		pods = append(pods, p)
+	}
+	v.mu.Unlock()
+	// Without v.mu, which a Mount takes while it holds its Pod's.
+	for _, p := range pods {
 		p.mu.Lock()
 		p.refresh.stop()
 		p.mu.Unlock()
