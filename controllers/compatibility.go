@@ -13,35 +13,31 @@ func (o *options) addIgnored(flags *pflag.FlagSet) {
 	const no = "accepted for compatibility, without effect"
 	i := &o.ignored
 	for _, name := range []string{
-		"cloud-provider", "cloud-config", "external-cloud-volume-plugin", "node-sync-period", "leader-elect-resource-lock",
-		"volume-host-allow-local-loopback", "flex-volume-plugin-dir", "pv-recycler-pod-template-filepath-hostpath",
-		"pv-recycler-pod-template-filepath-nfs", "kube-api-content-type", "cert-dir", "emulated-version", "emulation-forward-compatible",
-		"contention-profiling", "leader-migration-config", "cidr-allocator-type",
+		"cloud-provider", "cloud-config", "external-cloud-volume-plugin", "leader-elect-resource-lock", "flex-volume-plugin-dir",
+		"pv-recycler-pod-template-filepath-hostpath", "pv-recycler-pod-template-filepath-nfs", "kube-api-content-type", "cert-dir",
+		"leader-migration-config", "allow-metric-labels-manifest", "show-hidden-metrics-for-version",
 	} {
 		flags.StringVar(&i.text, name, "", no)
 	}
-	for _, name := range []string{"feature-gates", "disabled-metrics", "allow-metric-labels", "show-hidden-metrics-for-version", "volume-host-cidr-denylist"} {
+	for _, name := range []string{"feature-gates", "disabled-metrics", "allow-metric-labels", "emulated-version"} {
 		flags.StringSliceVar(&i.texts, name, nil, no)
 	}
 	for _, name := range []string{
-		"profiling", "disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout", "enable-garbage-collector",
-		"enable-leader-migration", "configure-cloud-routes", "enable-taint-manager", "pv-recycler-timeout-increment-hostpath-enabled",
+		"profiling", "contention-profiling", "disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout",
+		"enable-leader-migration", "configure-cloud-routes", "emulation-forward-compatible",
 	} {
 		flags.BoolVar(&i.flag, name, false, no)
-		flags.Lookup(name).NoOptDefVal = "true"
 	}
 	for _, name := range []string{
 		"kube-api-burst", "pv-recycler-increment-timeout-nfs", "pv-recycler-minimum-timeout-hostpath", "pv-recycler-minimum-timeout-nfs",
-		"pv-recycler-timeout-increment-hostpath", "mirroring-concurrent-service-endpoint-syncs-burst",
+		"pv-recycler-timeout-increment-hostpath",
 	} {
 		flags.IntVar(&i.number, name, 0, no)
 	}
 	flags.Float32Var(&i.fraction, "kube-api-qps", 0, no)
 	for _, name := range []string{
-		"min-resync-period", "controller-start-interval", "deployment-controller-sync-period", "namespace-sync-period",
-		"node-monitor-period", "pod-eviction-timeout", "pvclaimbinder-sync-period", "resource-quota-sync-period", "route-reconciliation-period",
-		"attach-detach-reconcile-sync-period", "endpoint-updates-batch-period", "mirroring-endpointslice-updates-batch-period",
-		"horizontal-pod-autoscaler-upscale-delay", "horizontal-pod-autoscaler-downscale-delay",
+		"min-resync-period", "controller-start-interval", "namespace-sync-period", "node-monitor-period", "pvclaimbinder-sync-period",
+		"resource-quota-sync-period", "route-reconciliation-period", "attach-detach-reconcile-sync-period",
 	} {
 		flags.DurationVar(&i.duration, name, time.Duration(0), no)
 	}

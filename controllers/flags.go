@@ -27,7 +27,7 @@ type options struct {
 	maskSize                        int
 	unhealthyThreshold              float32
 	evictionRate, secondaryEviction float32
-	dynamicProvisioning             *bool
+	dynamicProvisioning, collect    *bool
 	serve                           daemon.SecurePort
 	ignored                         ignored
 }
@@ -142,6 +142,7 @@ func (o *options) addRest(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.Volumes.HostPathProvisioner, "enable-hostpath-provisioner", false, "let volumes be made on the host's disk; for tests")
 	flags.DurationVar(&c.Volumes.AttachReconcileMaxWait, "attach-detach-reconcile-max-wait-unmount-duration", 6*time.Minute, "how long an unmount is waited for before a forced detach")
 	o.dynamicProvisioning = dynamic
+	o.collect = flags.Bool("enable-garbage-collector", true, "delete what no owner wants any more")
 }
 
 // finish turns what flags could not set directly into the Config.
@@ -158,6 +159,9 @@ func (o *options) finish() error {
 		c.Workers[name] = *n
 	}
 	c.Nodes.ClusterCIDRs, c.Nodes.ServiceCIDRs = split(o.clusterCIDR), split(o.serviceCIDR)
+	if !*o.collect {
+		c.Controllers = append([]string{"-garbage-collector-controller"}, c.Controllers...)
+	}
 	if o.maskSize != 0 {
 		if len(c.Nodes.ClusterCIDRs) > 1 {
 			return fmt.Errorf("--node-cidr-mask-size is for one cluster CIDR; with two, set --node-cidr-mask-size-ipv4 and -ipv6")
