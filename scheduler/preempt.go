@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,7 +58,7 @@ func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failur
 }
 
 // evict removes the victims, beside other decisions, and takes the node's promises to less important pods back: they have to look elsewhere.
-func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, profile string, victims plugin.Victims) {
+func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, profile string, victims plugin.Victims, done func()) {
 	s.metrics.victims.Observe(float64(len(victims.Pods)))
 	if row, ok := s.snapshot.Row(node); ok {
 		for _, p := range append([]*snapshot.Pod(nil), s.snapshot.Nominated[row]...) {
@@ -66,13 +67,28 @@ func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, prof
 			}
 		}
 	}
+	var left atomic.Int32
+	left.Store(int32(len(victims.Pods)))
+	told := func() {
+		if left.Add(-1) > 0 {
+			return
+		}
+		s.box.post(letter{kind: doKind, do: func() {
+			done()
+			s.queue.Activate(preemptor.UID, "PreemptionFinished", s.now())
+		}})
+	}
 	for _, v := range victims.Pods {
 		victim := v.Object
 		if w := s.waiting[victim.UID]; w != nil {
 			w.decide(plugin.Reject(plugin.Unschedulable, "preempted"))
+			told()
 			continue
 		}
-		s.writers.do(func() { s.evictOne(ctx, preemptor, victim, node, profile) })
+		s.writers.do(func() {
+			defer told()
+			s.evictOne(ctx, preemptor, victim, node, profile)
+		})
 	}
 }
 

@@ -218,8 +218,8 @@ func (s *scheduler) env(ctx context.Context) *plugin.Env {
 			}
 			return list
 		},
-		Evict: func(preemptor *corev1.Pod, node, profile string, victims plugin.Victims) {
-			s.evict(ctx, preemptor, node, profile, victims)
+		Evict: func(preemptor *corev1.Pod, node, profile string, victims plugin.Victims, done func()) {
+			s.evict(ctx, preemptor, node, profile, victims, done)
 		},
 		Record: func(pod *corev1.Pod, eventType, reason, action, note string) {
 			s.recorder.record(ctx, pod, pod.Spec.SchedulerName, eventType, reason, action, note)

@@ -215,7 +215,7 @@ func (q *Queue) helpsBy(e *Entry, name string, event *plugin.Event) (pending, he
 
 // Activate makes refused entries ready whatever they wait for; used when a plugin asks for it.
 func (q *Queue) Activate(uid types.UID, event string, now time.Time) {
-	if e, ok := q.entries[uid]; ok && e.place == Unschedulable {
+	if e, ok := q.entries[uid]; ok && (e.place == Unschedulable || e.place == Gated) {
 		q.leave(e)
 		q.wake(e, true, event, now)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	schedulerv1 "k8s.io/kube-scheduler/config/v1"
 
 	"github.com/septet-io/septet/scheduler/plugin"
@@ -30,13 +31,15 @@ type Plugin struct {
 	env    *plugin.Env
 	random func(n int) int
 	cache  cache
-	// Considered, when set, is told of the candidates of each preemption and of the one taken; for explanations.
+	// evicting are the preemptors whose victims are being told to leave; until all are, the preemptor need not be tried again.
+	evicting map[types.UID]bool
+	// considered, when set, is told of the candidates of each preemption and of the one taken; for explanations.
 	considered func(pod *snapshot.Pod, candidates []Candidate, chosen int)
 }
 
 // New returns the plugin. args are defaulted and valid.
 func New(args *schedulerv1.DefaultPreemptionArgs, env *plugin.Env) *Plugin {
-	return &Plugin{args: args, env: env, random: rand.IntN}
+	return &Plugin{args: args, env: env, random: rand.IntN, evicting: map[types.UID]bool{}}
 }
 
 // Explain sets who is told of the candidates of each preemption and of the one taken.
@@ -46,6 +49,14 @@ func (p *Plugin) Explain(f func(pod *snapshot.Pod, candidates []Candidate, chose
 
 // Name implements plugin.Plugin.
 func (*Plugin) Name() string { return Name }
+
+// PreEnqueue implements plugin.PreEnqueue.
+func (p *Plugin) PreEnqueue(pod *corev1.Pod) *plugin.Status {
+	if p.evicting[pod.UID] {
+		return plugin.Reject(plugin.Unresolvable, "waiting for the preemption for this pod to be finished")
+	}
+	return nil
+}
 
 // Candidate is a row on which the pod would fit without the victims.
 type Candidate struct {
@@ -74,7 +85,9 @@ func (p *Plugin) PostFilter(ctx context.Context, c *plugin.Cycle, f *plugin.Fail
 	}
 	victim := candidates[chosen]
 	if p.env.Evict != nil {
-		p.env.Evict(c.Pod.Object, c.Snapshot.NameOf(victim.Row), c.Profile, victim.Victims)
+		uid := c.Pod.Object.UID
+		p.evicting[uid] = true
+		p.env.Evict(c.Pod.Object, c.Snapshot.NameOf(victim.Row), c.Profile, victim.Victims, func() { delete(p.evicting, uid) })
 	}
 	return victim.Row, nil
 }
@@ -140,7 +153,11 @@ func (p *Plugin) candidates(c *plugin.Cycle, f *plugin.Failure) (list []Candidat
 	gentle := false // found one that violates no budget
 	for i := range rows {
 		row := rows[(start+i)%len(rows)]
-		found, why := known.try(row, func() (Candidate, []string) { return p.try(c, f, row) })
+		memory := known
+		if own, ok := c.Pod.NominatedRow(); ok && own == row {
+			memory = nil // for others, this pod's own promise is in the way
+		}
+		found, why := memory.try(row, func() (Candidate, []string) { return p.try(c, f, row) })
 		if len(found.Pods) == 0 {
 			for _, reason := range why {
 				reasons[reason]++
