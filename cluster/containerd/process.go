@@ -112,7 +112,7 @@ func (r *Runtime) launch(ctx context.Context) (*process, error) {
 		cmd.Wait()
 		close(p.ended)
 	}()
-	if err := r.remember(p); err == nil {
+	if err = r.remember(p); err == nil {
 		err = ready.wait(ctx, p.ended)
 	}
 	if err != nil {
