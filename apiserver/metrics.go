@@ -44,6 +44,9 @@ var (
 		Name: "apiserver_admission_controller_admission_duration_seconds", Help: "Time of one admission plug-in.",
 		Buckets: []float64{0.005, 0.025, 0.1, 0.5, 1, 2.5},
 	}, []string{"name", "operation", "rejected", "type"})
+	deprecatedAPIs = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "apiserver_requested_deprecated_apis", Help: "1 for each deprecated API that has been asked for.",
+	}, []string{"group", "version", "resource", "subresource", "removed_release"})
 	authentications = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "authentication_attempts", Help: "Attempts to authenticate, by result.",
 	}, []string{"result"})
@@ -51,7 +54,7 @@ var (
 
 func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
-		authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		deprecatedAPIs, authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 func metricsHandler() http.Handler {
@@ -123,6 +126,9 @@ func (s *Server) series(state *request.State) series {
 		key.scope = "namespace"
 	}
 	if found := s.Resources.Get(resourceOf(state)); found != nil {
+		if found.Deprecated() {
+			deprecatedAPIs.WithLabelValues(state.Group, state.Version, state.Resource, "", "").Set(1)
+		}
 		key.group, key.version, key.resource = state.Group, state.Version, state.Resource
 		if found.Has(state.Subresource) {
 			key.subresource = state.Subresource

@@ -292,6 +292,12 @@ func (k *keyPlan) of(object reflect.Value) (value.Value, error) {
 	return found, nil
 }
 
+// untouched finds out quickly that a part of an object is as before: most writes change one part only.
+func untouched(a, b reflect.Value) bool {
+	return a.IsValid() && b.IsValid() && a.CanAddr() && b.CanAddr() && a.Kind() == reflect.Struct &&
+		reflect.DeepEqual(a.Addr().Interface(), b.Addr().Interface())
+}
+
 // root compares two objects of a kind, without what nobody owns.
 func (c *comparison) root(p *plan, old, now reflect.Value) ([]node, error) {
 	var found []node
@@ -301,7 +307,7 @@ func (c *comparison) root(p *plan, old, now reflect.Value) ([]node, error) {
 			continue
 		}
 		a, b := f.get(old), f.get(now)
-		if !a.IsValid() && !b.IsValid() {
+		if !a.IsValid() && !b.IsValid() || untouched(a, b) {
 			continue
 		}
 		children, own, err := c.compare(f.plan, a, b)

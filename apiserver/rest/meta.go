@@ -100,7 +100,8 @@ func (l *layout) contentChanged(obj, old resource.Object) bool {
 	}
 	a, b := reflect.ValueOf(obj).Elem(), reflect.ValueOf(old).Elem()
 	for _, i := range l.content {
-		if !apiequality.Semantic.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+		x, y := a.Field(i).Addr().Interface(), b.Field(i).Addr().Interface()
+		if !reflect.DeepEqual(x, y) && !apiequality.Semantic.DeepEqual(x, y) {
 			return true
 		}
 	}

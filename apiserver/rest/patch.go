@@ -169,6 +169,9 @@ func (r *Resource) newMergePatch(body []byte, s strictness, state *request.State
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
 	return func(current resource.Object) (resource.Object, error) {
+		if obj, err := r.patchedParts(current, content, strict, mergePart, s, state); !errors.Is(err, errWhole) {
+			return obj, err
+		}
 		before, err := marshalJSON(r.GroupVersionKind, current)
 		if err != nil {
 			return nil, err
@@ -179,6 +182,21 @@ func (r *Resource) newMergePatch(body []byte, s strictness, state *request.State
 		}
 		return r.reread(after, strict, s, state)
 	}, nil
+}
+
+// patchedParts is patchParts with the strict errors of the patch and of its result reported as the client wants it.
+func (r *Resource) patchedParts(current resource.Object, content map[string]any, strict []error, merge part, s strictness, state *request.State) (resource.Object, error) {
+	if r.layout.unstructured {
+		return nil, errWhole
+	}
+	obj, found, err := r.patchParts(current, content, merge)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(state, append(strict[:len(strict):len(strict)], found...)); err != nil {
+		return nil, invalidPatch(r, obj, err)
+	}
+	return obj, nil
 }
 
 // reread decodes a patched object; strict are the errors found in the patch itself.
@@ -224,7 +242,11 @@ func (r *Resource) newStrategicPatch(body []byte, s strictness, state *request.S
 	if err != nil {
 		return nil, err
 	}
+	byPart := r.strategicPart(rules)
 	return func(current resource.Object) (resource.Object, error) {
+		if obj, err := r.patchedParts(current, content, strict, byPart, s, state); !errors.Is(err, errWhole) {
+			return obj, err
+		}
 		before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(current)
 		if err != nil {
 			return nil, err

@@ -47,16 +47,19 @@ type Resource struct {
 	Schema    func() []byte
 	SchemaTag string
 
-	forms    [formats]store.Encoding
-	layout   layout
-	managers sync.Map // of *managedfields.FieldManager by subresource
-	trackers sync.Map // of *fields.Tracker by subresource
+	forms  [formats]store.Encoding
+	layout layout
+	// deprecated is the warning for each request; empty for most kinds.
+	deprecated string
+	managers   sync.Map // of *managedfields.FieldManager by subresource
+	trackers   sync.Map // of *fields.Tracker by subresource
 }
 
 // New binds a kind. open is called at most once a request, so it should be cheap after the first time.
 func New(kind *resource.Kind, env *Env, open func() store.Store) *Resource {
 	r := &Resource{Kind: kind, Env: env, Open: open, Connect: map[string]Handler{}}
 	r.layout = layoutOf(kind)
+	r.deprecated = deprecationOf(kind.GroupVersionKind)
 	r.forms = r.encodings()
 	return r
 }
@@ -122,6 +125,8 @@ type layout struct {
 	content []int
 	// names are their JSON names.
 	names []string
+	// parts are the indexes of the fields that are structs: metadata, spec, status; by JSON name.
+	parts map[string]int
 }
 
 func layoutOf(kind *resource.Kind) layout {
@@ -133,7 +138,11 @@ func layoutOf(kind *resource.Kind) layout {
 		l.unstructured, l.names = true, []string{"spec"}
 		return l
 	}
+	l.parts = map[string]int{}
 	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" && t.Field(i).Type.Kind() == reflect.Struct {
+			l.parts[name] = i
+		}
 		switch t.Field(i).Name {
 		case "TypeMeta", "ObjectMeta":
 		case "Status":

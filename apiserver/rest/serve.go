@@ -20,6 +20,7 @@ type verb func(w http.ResponseWriter, req *http.Request, s *request.State) error
 
 // Serve answers a request to the resource or one of its subresources. Errors are answered too.
 func (r *Resource) Serve(w http.ResponseWriter, req *http.Request, s *request.State) {
+	s.Warn(r.deprecated)
 	serve, err := r.route(s)
 	if err == nil {
 		err = serve(w, req, s)

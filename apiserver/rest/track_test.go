@@ -36,7 +36,7 @@ func TestTrackingIsApimachinerys(t *testing.T) {
 		t.Run(kind.GroupVersionKind.String(), func(t *testing.T) {
 			t.Parallel()
 			fill := fuzzer.FuzzerFor(metafuzzer.Funcs, rand.NewSource(7), serializer.NewCodecFactory(scheme.Scheme)).NilChance(0.4).NumElements(0, 3)
-			for range 15 {
+			for range 6 {
 				compareTracking(t, r, func() resource.Object {
 					obj := r.New()
 					fill.Fill(obj)
