@@ -62,8 +62,8 @@ func tcp(ctx context.Context, action *v1.TCPSocketAction, c *v1.Container, ip st
 	return Success, "", nil
 }
 
-// health asks a gRPC server's health service (grpc.health.v1).
-func health(ctx context.Context, action *v1.GRPCAction, ip string, timeout time.Duration) (Result, string, error) {
+// healthCheck asks a gRPC server's health service (grpc.health.v1).
+func healthCheck(ctx context.Context, action *v1.GRPCAction, ip string, timeout time.Duration) (Result, string, error) {
 	service := ""
 	if action.Service != nil {
 		service = *action.Service

@@ -109,7 +109,7 @@ func (r *runningProbe) once(ctx context.Context, p *Prober) (result Result, outp
 	case h.TCPSocket != nil:
 		result, output, err = tcp(ctx, h.TCPSocket, r.target.Container, first(r.ips), timeout)
 	case h.GRPC != nil:
-		result, output, err = health(ctx, h.GRPC, first(r.ips), timeout)
+		result, output, err = healthCheck(ctx, h.GRPC, first(r.ips), timeout)
 	default:
 		err = fmt.Errorf("missing probe handler for %s:%s", r.pod.Name, r.target.Container.Name)
 	}
