@@ -96,6 +96,7 @@ func (g *generator) pod() *corev1.Pod {
 	name := fmt.Sprintf("p%d", g.serial)
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: pickOf(g, "default", "default", "team"), UID: types.UID(name), Labels: map[string]string{}}}
 	p.Spec.SchedulerName = config.DefaultName
+	p.Spec.Priority = ptr.To(int32(g.IntN(3)))
 	p.Labels["app"] = pickOf(g, "web", "db", "cache")
 	if g.chance(40) {
 		p.Labels["tier"] = pickOf(g, "front", "back")
@@ -249,7 +250,8 @@ type life struct {
 	snapshot *snapshot.Snapshot
 	decider  *Decider
 	profiles []*profile.Profile // decided by one or the other
-	kinds    []*corev1.Pod      // pods come in series of one kind, so that shapes are met again
+	nominees []*snapshot.Pod
+	kinds    []*corev1.Pod // pods come in series of one kind, so that shapes are met again
 }
 
 func newLife(t testing.TB, seed uint64, profiles ...*profile.Profile) *life {
@@ -304,13 +306,34 @@ func (l *life) step() {
 	case n == 3:
 		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(l.IntN(2))}, Spec: corev1.ServiceSpec{Selector: l.selector().MatchLabels}}
 		l.setService(s)
-	case n < 8 && len(l.world.pods) > 0:
+	case n == 4:
+		l.promise()
+	case n < 9 && len(l.world.pods) > 0:
 		i := l.IntN(len(l.world.pods))
 		placed, _ := l.snapshot.Lookup(l.world.pods[i])
 		l.snapshot.Displace(placed)
 		l.world.pods = append(l.world.pods[:i], l.world.pods[i+1:]...)
 	}
 	l.decide(l.next())
+}
+
+// promise nominates a pod for a node, or takes all promises back.
+func (l *life) promise() {
+	if len(l.world.promised) > 3 {
+		for _, p := range l.nominees {
+			l.snapshot.Denominate(p)
+		}
+		l.world.promised, l.nominees = nil, nil
+		return
+	}
+	n := l.world.nodes[l.IntN(len(l.world.nodes))]
+	pod := l.next()
+	row, _ := l.snapshot.Row(n.Name)
+	p := l.snapshot.NewPod(pod)
+	l.snapshot.Nominate(p, row)
+	promised := pod.DeepCopy()
+	promised.Spec.NodeName = n.Name
+	l.world.promised, l.nominees = append(l.world.promised, promised), append(l.nominees, p)
 }
 
 func (l *life) setService(s *corev1.Service) {
@@ -385,7 +408,7 @@ func (l *life) refusedAs(f *Failure, want []opinion) {
 	for _, name := range f.Plugins {
 		found := false
 		for _, o := range want {
-			found = found || o.refused[name]
+			found = found || o.either[name]
 		}
 		if !found {
 			l.t.Fatalf("%s is said to have refused, but it did not", name)

@@ -17,10 +17,13 @@ type world struct {
 	pods       []*corev1.Pod // placed, by spec.nodeName
 	namespaces map[string]map[string]string
 	services   []*corev1.Service
+	// promised pods wait for room on the node that their spec names.
+	promised []*corev1.Pod
 }
 
 type opinion struct {
 	refused map[string]bool // plugins
+	either  map[string]bool // plugins that refuse with or without the promised pods
 	total   int64
 	scores  map[string]int64
 }
@@ -48,20 +51,12 @@ func (w *world) judge(pod *corev1.Pod) []opinion {
 	out := make([]opinion, len(w.nodes))
 	var feasible []int
 	for i, n := range w.nodes {
-		out[i] = opinion{refused: map[string]bool{}, scores: map[string]int64{}}
-		filters := map[string]bool{
-			"NodeUnschedulable": n.Spec.Unschedulable && !tolerated(pod, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}),
-			"TaintToleration":   w.tainted(pod, n),
-			"NodeAffinity":      !nodeMatches(pod, n),
-			"NodePorts":         w.portTaken(pod, n),
-			"NodeResourcesFit":  !w.fits(pod, n),
-			"PodTopologySpread": !w.spreadAllows(pod, n),
-			"InterPodAffinity":  !w.affinityAllows(pod, n),
-		}
-		for name, refused := range filters {
-			if refused {
-				out[i].refused[name] = true
-			}
+		out[i] = opinion{refused: map[string]bool{}, either: map[string]bool{}, scores: map[string]int64{}}
+		w.filter(pod, n, out[i].either)
+		w.withPromised(pod, n).filter(pod, n, out[i].either)
+		w.filter(pod, n, out[i].refused)
+		if len(out[i].refused) == 0 {
+			w.withPromised(pod, n).filter(pod, n, out[i].refused)
 		}
 		if len(out[i].refused) == 0 {
 			feasible = append(feasible, i)
@@ -84,6 +79,35 @@ func (w *world) judge(pod *corev1.Pod) []opinion {
 		}
 	}
 	return out
+}
+
+// filter notes which filters refuse the node.
+func (w *world) filter(pod *corev1.Pod, n *corev1.Node, into map[string]bool) {
+	for name, refused := range map[string]bool{
+		"NodeUnschedulable": n.Spec.Unschedulable && !tolerated(pod, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}),
+		"TaintToleration":   w.tainted(pod, n),
+		"NodeAffinity":      !nodeMatches(pod, n),
+		"NodePorts":         w.portTaken(pod, n),
+		"NodeResourcesFit":  !w.fits(pod, n),
+		"PodTopologySpread": !w.spreadAllows(pod, n),
+		"InterPodAffinity":  !w.affinityAllows(pod, n),
+	} {
+		if refused {
+			into[name] = true
+		}
+	}
+}
+
+// withPromised is the world as if the pods were there that are promised the node and are at least as important.
+func (w *world) withPromised(pod *corev1.Pod, n *corev1.Node) *world {
+	other := *w
+	other.pods = slices.Clone(w.pods)
+	for _, p := range w.promised {
+		if p.Spec.NodeName == n.Name && *p.Spec.Priority >= *pod.Spec.Priority {
+			other.pods = append(other.pods, p)
+		}
+	}
+	return &other
 }
 
 func each(list []int, f func(int) int64) []int64 {
