@@ -2,13 +2,16 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/daemon"
@@ -56,7 +59,9 @@ func (o *options) run(ctx context.Context) error {
 	served := make(chan error, 1)
 	if listener != nil {
 		go func() {
-			served <- o.serve.Serve(ctx, listener, set, daemon.Mux(&daemon.Health{}, registry))
+			mux := daemon.Mux(&daemon.Health{}, registry)
+			mux.HandleFunc("GET /debug/journal", serveJournal(config.Journal))
+			served <- o.serve.Serve(ctx, listener, set, mux)
 			cancel() // a port that cannot be served is a reason to end, and to be restarted
 		}()
 	} else {
@@ -68,6 +73,20 @@ func (o *options) run(ctx context.Context) error {
 		err = broken
 	}
 	return err
+}
+
+// serveJournal writes the records of a ring as JSON, oldest first.
+func serveJournal(ring *journal.Ring) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		records := ring.Select(nil)
+		if records == nil {
+			records = []journal.Record{}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(records); err != nil {
+			klog.FromContext(r.Context()).V(4).Info("Client went away before the end of the journal", "err", err)
+		}
+	}
 }
 
 // election returns the candidacy that the flags describe, with the gauge that shows its result.

@@ -145,7 +145,11 @@ func (c *controller) delete(ctx context.Context, view View, object *metav1.Parti
 	if err != nil {
 		return err
 	}
-	c.note(ctx, "delete", view.Identity, "owners are gone, policy "+string(verdict.Delete))
+	owner := object.OwnerReferences[0] // there is one, or nothing would be deleted
+	reconcile.Note(ctx, journal.Record{
+		Step: "delete", Kind: view.Kind, Namespace: view.Namespace, Name: view.Name, UID: view.UID, Saw: object.ResourceVersion,
+		Owner: owner.Kind + "/" + view.Namespace + "/" + owner.Name, Note: "owners are gone, policy " + string(verdict.Delete),
+	})
 	return nil
 }
 
