@@ -11,17 +11,17 @@ import (
 
 func TestThePauseImageDependsOnItsProgramOnly(t *testing.T) {
 	t.Parallel()
-	make := func(program string) []byte {
+	pack := func(program string) []byte {
 		image, err := pauseImage([]byte(program), "amd64")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return image
 	}
-	if !bytes.Equal(make("a"), make("a")) {
+	if !bytes.Equal(pack("a"), pack("a")) {
 		t.Error("twice the same program, and two images")
 	}
-	if bytes.Equal(make("a"), make("b")) {
+	if bytes.Equal(pack("a"), pack("b")) {
 		t.Error("two programs, and one image")
 	}
 }
