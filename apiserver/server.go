@@ -166,9 +166,9 @@ var indexes = map[schema.GroupResource][]string{{Resource: "pods"}: {"spec.nodeN
 func codec(kind *resource.Kind) store.Codec {
 	switch kind.GroupVersionKind.Group {
 	case "apiextensions.k8s.io", "apiregistration.k8s.io":
-		return store.JSONCodec(kind)
+		return store.Defaulted(store.JSONCodec(kind), kind)
 	}
-	return store.ProtobufCodec(kind)
+	return store.Defaulted(store.ProtobufCodec(kind), kind)
 }
 
 // Run serves the Listener until ctx ends, then drains: it is no longer ready, watches end, requests under way are finished.
