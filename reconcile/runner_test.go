@@ -273,7 +273,9 @@ func TestQueuesAreMeasuredUnderUpstreamsNames(t *testing.T) {
 
 func TestKeysOfEvents(t *testing.T) {
 	t.Parallel()
-	object := func(name string) *corev1.ConfigMap { return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}} }
+	object := func(name string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
 	each := Each(func(c *corev1.ConfigMap) []Key { return []Key{{Name: c.Name}} })
 	for _, test := range []struct {
 		name     string

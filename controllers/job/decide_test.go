@@ -108,10 +108,14 @@ func TestDecide(t *testing.T) {
 		}
 	}
 	perIndex := func(limit int32) func(*batchv1.Job) {
-		return func(j *batchv1.Job) { j.Spec.BackoffLimitPerIndex, j.Spec.BackoffLimit = &limit, ptr.To[int32](1<<31-1) }
+		return func(j *batchv1.Job) {
+			j.Spec.BackoffLimitPerIndex, j.Spec.BackoffLimit = &limit, ptr.To[int32](1<<31-1)
+		}
 	}
 	success := func(rule batchv1.SuccessPolicyRule) func(*batchv1.Job) {
-		return func(j *batchv1.Job) { j.Spec.SuccessPolicy = &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{rule}} }
+		return func(j *batchv1.Job) {
+			j.Spec.SuccessPolicy = &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{rule}}
+		}
 	}
 	for _, test := range []struct {
 		name string

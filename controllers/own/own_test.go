@@ -76,7 +76,10 @@ func TestClaim(t *testing.T) {
 					}
 					return fresh, nil
 				},
-				Patch: func(_ context.Context, _ *corev1.Pod, patch []byte) error { patches += string(patch); return test.patchErr },
+				Patch: func(_ context.Context, _ *corev1.Pod, patch []byte) error {
+					patches += string(patch)
+					return test.patchErr
+				},
 			}
 			ours, err := claim.Sort(context.Background(), []*corev1.Pod{test.pod})
 			if (err != nil) != test.failing || (len(ours) == 1) != test.ours {
