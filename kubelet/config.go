@@ -158,6 +158,18 @@ func validate(c *kubeletconfig.KubeletConfiguration) error {
 			return fmt.Errorf("invalid configuration: %s %q is not supported, only %q is", name, value[0], value[1])
 		}
 	}
+	for name, set := range map[string]bool{
+		"memorySwap.swapBehavior": c.MemorySwap.SwapBehavior != "" && c.MemorySwap.SwapBehavior != "NoSwap",
+		"reservedSystemCPUs":      c.ReservedSystemCPUs != "",
+		"reservedMemory":          len(c.ReservedMemory) > 0,
+		"qosReserved":             len(c.QOSReserved) > 0,
+		"shutdownGracePeriod":     c.ShutdownGracePeriod.Duration != 0 || len(c.ShutdownGracePeriodByPodPriority) > 0,
+		"protectKernelDefaults":   c.ProtectKernelDefaults,
+	} {
+		if set {
+			return fmt.Errorf("invalid configuration: %s is not supported", name)
+		}
+	}
 	if _, err := resource.ParseQuantity(c.ContainerLogMaxSize); err != nil {
 		return fmt.Errorf("invalid configuration: containerLogMaxSize: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
+	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/kubelet/admit"
 	"github.com/septet-io/septet/kubelet/cri"
 	"github.com/septet-io/septet/kubelet/pod"
@@ -78,6 +79,7 @@ func (k *Kubelet) add(from string, object *v1.Pod) {
 			k.events.Event(cri.Reference(object, ""), v1.EventTypeWarning, rejection.Reason, rejection.Message)
 		}
 	}
+	k.noteAdmission(object, end)
 	if end == nil && !over {
 		if err := k.book.Enter(object); err != nil {
 			klog.FromContext(k.ctx).Error(err, "Could not write down what a pod was given", "pod", klog.KObj(object))
@@ -88,6 +90,18 @@ func (k *Kubelet) add(from string, object *v1.Pod) {
 	if from != source.API {
 		k.lookAtMirror(fullName(object))
 	}
+}
+
+// noteAdmission writes down what the node said to a pod.
+func (k *Kubelet) noteAdmission(object *v1.Pod, end *pod.End) {
+	note := "accepted"
+	if end != nil {
+		note = end.Reason
+	}
+	k.config.Journal.Note(journal.Record{
+		Component: "kubelet", Step: "admit", Kind: "Pod", Namespace: object.Namespace, Name: object.Name, UID: object.UID,
+		Saw: object.ResourceVersion, Note: note, Node: k.config.NodeName,
+	})
 }
 
 // update brings a pod's changes to its worker. The lock is held.
@@ -129,7 +143,8 @@ func (k *Kubelet) admit(object *v1.Pod) *admit.Rejection {
 func (k *Kubelet) othersLocked(but types.UID) []*v1.Pod {
 	out := make([]*v1.Pod, 0, len(k.pods))
 	for uid, e := range k.pods {
-		if uid == but || e.rejected || e.worker == nil || e.worker.View().Stopped {
+		phase := e.pod.Status.Phase
+		if uid == but || e.rejected || phase == v1.PodFailed || phase == v1.PodSucceeded || e.worker == nil || e.worker.View().Stopped {
 			continue
 		}
 		out = append(out, e.given)

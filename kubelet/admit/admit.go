@@ -31,7 +31,7 @@ type Snapshot struct {
 
 // checks in the order in which a pod has to pass them.
 var checks = []func(*v1.Pod, *Snapshot) *Rejection{
-	pressure, system, sysctls, fits, affinity, ports, taints,
+	pressure, system, sysctls, claims, fits, affinity, ports, taints,
 }
 
 // Check returns why the pod may not run here, nil if it may.
@@ -80,6 +80,15 @@ func sysctls(pod *v1.Pod, s *Snapshot) *Rejection {
 		return &Rejection{"SysctlForbidden", err.Error()}
 	}
 	return nil
+}
+
+// claims: this node prepares no devices for resource claims, and a pod that asks
+// for some must not run without them.
+func claims(pod *v1.Pod, s *Snapshot) *Rejection {
+	if len(pod.Spec.ResourceClaims) == 0 {
+		return nil
+	}
+	return &Rejection{"UnexpectedAdmissionError", "Allocate failed due to dynamic resource allocation not being supported by this kubelet, which is unexpected"}
 }
 
 // fits: the pod's requests and those of the pods that are here do not exceed what
