@@ -19,6 +19,8 @@ type logBridge struct {
 	failed chan error
 	// ending: a member that is being stopped reports each of its listeners as an error.
 	ending atomic.Bool
+	// broken: a goroutine of the member has stopped for good.
+	broken atomic.Bool
 }
 
 func newLogBridge() *logBridge { return &logBridge{failed: make(chan error, 1)} }
@@ -120,6 +122,7 @@ type stopMember struct{ bridge *logBridge }
 
 // OnWrite never returns.
 func (s stopMember) OnWrite(entry *zapcore.CheckedEntry, _ []zapcore.Field) {
+	s.bridge.broken.Store(true)
 	s.bridge.fail(plainFailure(entry.Message, nil))
 	select {}
 }

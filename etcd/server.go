@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -162,13 +163,33 @@ func (s *Server) Stop() {
 	s.stopOnce.Do(func() {
 		close(s.stopped)
 		s.log.ending.Store(true)
-		s.etcd.Close()
+		s.close()
 		if s.client != nil {
 			// The context of an in-process client is all that there is to close.
 			_ = s.client.Close()
 		}
 	})
 }
+
+// close waits for everything to be written; but a member that failed has a goroutine that stays where it is for good, so for
+// that only a moment.
+func (s *Server) close() {
+	closed := make(chan struct{})
+	go func() {
+		s.etcd.Close()
+		close(closed)
+	}()
+	if !s.log.broken.Load() {
+		<-closed
+		return
+	}
+	select {
+	case <-closed:
+	case <-time.After(brokenPatience):
+	}
+}
+
+const brokenPatience = time.Second
 
 // Endpoints are the URLs that clients can reach the member at, with the ports that the system chose for those asked as 0.
 func (s *Server) Endpoints() []string {

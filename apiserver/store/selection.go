@@ -37,13 +37,38 @@ func (t fieldTable) value(name string) func(resource.Object) string {
 // selected is a Query's choice of objects, taken apart so that as much as possible is found by index.
 type selected struct {
 	namespace, name string
-	labels          labels.Selector // nil: all
+	labels          labels.Selector // nil: all, or only what pairs say
+	pairs           []labelPair
 	fields          []fieldTest
 	// index is the position of an indexed field with exactly one wanted value; -1: none.
 	index int
 	value string
 	// id is equal for equal selections.
 	id string
+}
+
+// labelPair is a label that must have a value: what most label selectors consist of.
+type labelPair struct{ key, value string }
+
+// pairsOf takes a selector apart if it consists of such pairs only.
+func pairsOf(s labels.Selector) (pairs []labelPair, ok bool) {
+	requirements, selectable := s.Requirements()
+	if !selectable {
+		return nil, false
+	}
+	for _, r := range requirements {
+		values := r.Values().UnsortedList()
+		switch r.Operator() {
+		case selection.Equals, selection.DoubleEquals, selection.In:
+			if len(values) != 1 {
+				return nil, false
+			}
+			pairs = append(pairs, labelPair{r.Key(), values[0]})
+		default:
+			return nil, false
+		}
+	}
+	return pairs, true
 }
 
 type fieldTest struct {
@@ -56,7 +81,10 @@ type fieldTest struct {
 func (c *Cache) newSelected(q *Query) (*selected, error) {
 	s := &selected{namespace: q.Namespace, name: q.Name, index: -1}
 	if q.Labels != nil && !q.Labels.Empty() {
-		s.labels = q.Labels
+		var ok bool
+		if s.pairs, ok = pairsOf(q.Labels); !ok {
+			s.labels = q.Labels
+		}
 		s.id = q.Labels.String()
 	}
 	if q.Fields != nil && !q.Fields.Empty() {
@@ -97,11 +125,11 @@ func (c *Cache) addField(s *selected, r fields.Requirement) error {
 
 // everything says that no object is left out.
 func (s *selected) everything() bool {
-	return s.namespace == "" && s.name == "" && s.labels == nil && s.fields == nil
+	return s.namespace == "" && s.name == "" && s.byPlace()
 }
 
 // byPlace says that nothing but namespace and name choose.
-func (s *selected) byPlace() bool { return s.labels == nil && s.fields == nil }
+func (s *selected) byPlace() bool { return s.labels == nil && s.pairs == nil && s.fields == nil }
 
 func (s *selected) matches(item *Item) bool {
 	if s.namespace != "" && s.namespace != item.Key.Namespace || s.name != "" && s.name != item.Key.Name {
@@ -112,7 +140,16 @@ func (s *selected) matches(item *Item) bool {
 			return false
 		}
 	}
-	return s.labels == nil || s.labels.Matches(labels.Set(item.Object.GetLabels()))
+	if s.labels == nil && s.pairs == nil {
+		return true
+	}
+	set := item.Object.GetLabels()
+	for i := range s.pairs {
+		if value, ok := set[s.pairs[i].key]; !ok || value != s.pairs[i].value {
+			return false
+		}
+	}
+	return s.labels == nil || s.labels.Matches(labels.Set(set))
 }
 
 // judge says what change i of a span is to those who watch this selection; ok is false if nothing.
