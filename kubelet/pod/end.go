@@ -118,7 +118,7 @@ func (w *Worker) stopAll(ctx context.Context, pod *v1.Pod, grace int64) (*cri.Po
 		return nil, err
 	}
 	for _, c := range left.Containers {
-		w.readMessage(c)
+		readMessage(pod, c)
 	}
 	if left.AnyRunning() {
 		return left, errors.New("containers are still running")

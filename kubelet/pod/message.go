@@ -22,12 +22,12 @@ const (
 
 // readMessage completes a container that ended with its termination message: its
 // file's, or for FallbackToLogsOnError the end of its log.
-func (w *Worker) readMessage(c *cri.Container) {
+func readMessage(pod *v1.Pod, c *cri.Container) {
 	if c.State != cri.Exited {
 		return
 	}
 	limit := maxMessage
-	if n := len(w.pod.Spec.Containers) + len(w.pod.Spec.InitContainers); n > 0 {
+	if n := len(pod.Spec.Containers) + len(pod.Spec.InitContainers); n > 0 {
 		limit = min(limit, maxPodMessages/n)
 	}
 	text := fileMessage(c.TerminationFile, limit)

@@ -34,7 +34,7 @@ func (w *Worker) ask() error {
 			if known := w.runtime.ByID(c.ID); known != nil && known.State == cri.Exited {
 				c.Message = known.Message
 			} else {
-				w.readMessage(c)
+				readMessage(w.pod, c)
 			}
 		}
 		w.runtime, w.staleAll = found, false
@@ -97,7 +97,7 @@ func (w *Worker) put(in *cri.Pod, c *cri.Container) {
 	if known != nil && known.State == cri.Exited && c.State == cri.Exited {
 		c.Message = known.Message
 	} else {
-		w.readMessage(c)
+		readMessage(w.pod, c)
 	}
 	in.PutContainer(c)
 }

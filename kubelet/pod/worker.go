@@ -131,7 +131,7 @@ func Start(ctx context.Context, host *Host, pod *v1.Pod, found *cri.Pod, end *En
 	w.view = View{Pod: pod, Runtime: found, Status: w.old}
 	host.Objects.Use(w.uid, pod)
 	for _, c := range found.Containers {
-		w.readMessage(c)
+		readMessage(w.pod, c)
 	}
 	w.wake <- struct{}{}
 	go w.run()
