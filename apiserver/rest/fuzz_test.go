@@ -1,0 +1,90 @@
+package rest
+
+import (
+	"encoding/json"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/resource"
+	"github.com/septet-io/septet/resource/core"
+)
+
+func podResource() *Resource {
+	for _, kind := range core.Kinds() {
+		if kind.GroupVersionKind.Kind == "Pod" {
+			return New(kind, &Env{Fields: NewFields(nil)}, func() store.Store { return nil })
+		}
+	}
+	panic("there are no Pods")
+}
+
+const seedPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}`
+
+// FuzzDecode reads bodies in every format: they are decoded or refused as BadRequest, nothing else.
+func FuzzDecode(f *testing.F) {
+	r := podResource()
+	f.Add([]byte(seedPod), 0)
+	f.Add([]byte("kind: Pod\nmetadata: &a {name: *a}\n"), 1)
+	f.Add([]byte("k8s\x00\x0a\x03\x0a\x01v"), 2)
+	f.Fuzz(func(t *testing.T, body []byte, format int) {
+		obj, err := r.decode(body, request.Format(uint(format)%3), "Strict", &request.State{})
+		if err == nil && obj.GetObjectKind().GroupVersionKind() != r.GroupVersionKind {
+			t.Errorf("decoded as %v", obj.GetObjectKind().GroupVersionKind())
+		}
+		if err != nil && request.StatusOf(err).Code != 400 {
+			t.Errorf("refused with %v", request.StatusOf(err))
+		}
+	})
+}
+
+// FuzzPatch applies patches of every type to a Pod: they give a Pod or a clear error.
+func FuzzPatch(f *testing.F) {
+	r := podResource()
+	base := &corev1.Pod{}
+	if err := json.Unmarshal([]byte(seedPod), base); err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`[{"op":"copy","from":"/metadata","path":"/spec"}]`), 0)
+	f.Add([]byte(`{"metadata":{"labels":null},"spec":{"containers":[{"name":"d"}]}}`), 1)
+	f.Add([]byte(`{"spec":{"$setElementOrder/containers":[{"name":"c"}],"containers":[{"name":"c","$patch":"delete"}]}}`), 2)
+	kinds := []types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType}
+	f.Fuzz(func(t *testing.T, body []byte, kind int) {
+		change, err := r.newPatch(kinds[uint(kind)%3], body, "Warn", &request.State{})
+		if err != nil {
+			return
+		}
+		before := base.DeepCopy()
+		obj, err := change(resource.Object(before))
+		if err == nil && obj == nil {
+			t.Error("neither an object nor an error")
+		}
+		if a, b := mustJSONBytes(base), mustJSONBytes(before); a != b {
+			t.Errorf("the patch changed the object that it was applied to:\n%s\n%s", a, b)
+		}
+	})
+}
+
+func mustJSONBytes(obj any) string {
+	body, _ := json.Marshal(obj) // a Pod always marshals
+	return string(body)
+}
+
+// FuzzApply merges configurations into a Pod.
+func FuzzApply(f *testing.F) {
+	r := podResource()
+	f.Add([]byte("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: x}]}\n"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := &write{Request: &resource.Request{}, r: r, state: &request.State{}, key: store.Key{Namespace: "n", Name: "p"}, manager: "m"}
+		wanted, err := r.readApplied(w, body, "Warn")
+		if err != nil {
+			return
+		}
+		if obj, err := w.applied(t.Context(), nil, wanted, false); err == nil && obj.GetName() != "p" {
+			t.Errorf("applied to %q", obj.GetName())
+		}
+	})
+}
