@@ -175,7 +175,7 @@ func follow(t *testing.T, c *cluster, pod string) {
 	}
 	buffer := make([]byte, 4096)
 	text := ""
-	for !strings.Contains(text, "followed") {
+	for !strings.Contains(text, "response:404") {
 		n, err := out.Read(buffer)
 		text += string(buffer[:n])
 		if err != nil {

@@ -93,12 +93,18 @@ func (c *cluster) load(t *testing.T, archive string) {
 
 // tellWhy prints what a failed test is understood from.
 func (c *cluster) tellWhy(t *testing.T) {
-	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"get", "events", "-A", "--sort-by=.lastTimestamp"}, {"get", "nodes", "-o", "wide"}} {
+	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"get", "events", "-A", "--sort-by=.lastTimestamp"}, {"get", "nodes", "-o", "wide"}, {"describe", "nodes"}} {
 		out, err := c.try(args...)
 		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	if log, err := os.ReadFile(filepath.Join(c.data, "septet.log")); err == nil {
-		t.Logf("server log, its end:\n%s", log[max(0, len(log)-4000):])
+	logs, err := filepath.Glob(filepath.Join(c.data, "machines", "*", "septet.log"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, file := range append(logs, filepath.Join(c.data, "septet.log")) {
+		if log, err := os.ReadFile(file); err == nil {
+			t.Logf("%s, its end:\n%s", file, log[max(0, len(log)-4000):])
+		}
 	}
 }
 
