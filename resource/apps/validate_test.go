@@ -97,7 +97,9 @@ func TestStatefulSetsKeepTheirNames(t *testing.T) {
 		defaultStatefulSet(s)
 		return s
 	}
-	expect(t, validateStatefulSet(nil, good()))
+	mounting := good() // what only its claims will provide
+	mounting.Spec.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
+	expect(t, validateStatefulSet(nil, mounting))
 	scaled := good()
 	scaled.Spec.Replicas, scaled.Spec.Template.Spec.Containers[0].Image = ptr.To[int32](3), "nginx:2"
 	expect(t, validateStatefulSetUpdate(nil, scaled, good()))

@@ -15,6 +15,6 @@ func PersistentVolumeClaims() *resource.Kind {
 		Default:       DefaultClaim,
 		Columns:       claimColumns(),
 		PrepareCreate: prepareClaim, PrepareUpdate: prepareClaimUpdate,
-		Validate: validateClaim, ValidateUpdate: validateClaimUpdate,
+		Validate: validateClaim, ValidateUpdate: validateClaimUpdate, Warn: warnClaim,
 	})
 }

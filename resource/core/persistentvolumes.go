@@ -15,6 +15,6 @@ func PersistentVolumes() *resource.Kind {
 		Default:       defaultPersistentVolume,
 		Columns:       persistentVolumeColumns(),
 		PrepareCreate: preparePersistentVolume,
-		Validate:      validatePersistentVolume, ValidateUpdate: validatePersistentVolumeUpdate,
+		Validate:      validatePersistentVolume, ValidateUpdate: validatePersistentVolumeUpdate, Warn: warnPersistentVolume,
 	})
 }
