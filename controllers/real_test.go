@@ -3,6 +3,8 @@ package controllers_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
@@ -25,19 +28,22 @@ import (
 	"github.com/septet-io/septet/controllers"
 	"github.com/septet-io/septet/etcd"
 	"github.com/septet-io/septet/pki"
+	"github.com/septet-io/septet/reconcile"
 	authority "github.com/septet-io/septet/resource"
 )
 
 // cluster is a real API server with all controllers on it, and a stand-in for scheduler and nodes.
 type cluster struct {
 	*client.Set
-	t    *testing.T
-	mu   sync.Mutex
-	ends map[string]corev1.PodPhase // by the image of the first container: phase that Pods end in; others run and are ready
+	t      *testing.T
+	remote *rest.Config // of the controller manager, over TLS
+	mu     sync.Mutex
+	ends   map[string]corev1.PodPhase // by the image of the first container: phase that Pods end in; others run and are ready
 }
 
-// open starts a complete API server: with authorization by upstream's default roles, and with admission.
-func open(t *testing.T, ctx context.Context) *apiserver.Server {
+// open makes a complete API server: with authorization by upstream's default roles, and with admission. It is not running yet.
+// The second result is how the controller manager reaches it over TLS.
+func open(t *testing.T, ctx context.Context) (*apiserver.Server, *rest.Config) {
 	t.Helper()
 	dir := t.TempDir()
 	must := func(err error) {
@@ -67,13 +73,19 @@ func open(t *testing.T, ctx context.Context) *apiserver.Server {
 		DisablePlugins: []string{"StorageObjectInUseProtection"}, // who takes its finalizers away is not among these controllers
 	})
 	must(err)
-	return server
+	certificate, key, err := ca.Issue(pki.Leaf{CommonName: "system:kube-controller-manager", Client: true})
+	must(err)
+	der, err := x509.MarshalECPrivateKey(key)
+	must(err)
+	return server, &rest.Config{Host: "https://" + listener.Addr().String(), TLSClientConfig: rest.TLSClientConfig{
+		CAData: ca.PEM, CertData: certificate, KeyData: pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
+	}}
 }
 
 func start(t *testing.T) *cluster {
 	t.Helper()
 	serving, stop := context.WithCancel(context.Background())
-	server := open(t, serving)
+	server, remote := open(t, serving)
 	var running sync.WaitGroup
 	run := func(ctx context.Context, what string, f func(context.Context) error) {
 		running.Go(func() {
@@ -88,7 +100,7 @@ func start(t *testing.T) *cluster {
 	as := func(user string, groups ...string) (*client.Set, error) {
 		return server.Loopback.As(server.Local(authority.User{Name: user, Groups: append(groups, "system:authenticated")}))
 	}
-	c := &cluster{t: t, ends: map[string]corev1.PodPhase{}}
+	c := &cluster{t: t, remote: remote, ends: map[string]corev1.PodPhase{}}
 	var err error
 	c.Set, err = client.New(server.Local(authority.User{Name: "admin", Groups: []string{"system:masters", "system:authenticated"}}))
 	c.must(err)
@@ -97,6 +109,7 @@ func start(t *testing.T) *cluster {
 	c.must(err)
 	config := controllers.Config{
 		Clients: own, RootCA: []byte("the bundle"),
+		Election: &reconcile.Election{Client: own, Namespace: "kube-system", Name: "kube-controller-manager", Identity: "test"},
 		// Each works with no more rights than upstream's default roles give it.
 		As: func(account string) (*client.Set, error) {
 			return as("system:serviceaccount:kube-system:"+account, "system:serviceaccounts", "system:serviceaccounts:kube-system")
