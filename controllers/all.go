@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/septet-io/septet/controllers/certificates"
+	"github.com/septet-io/septet/controllers/clusterroleaggregation"
 	"github.com/septet-io/septet/controllers/cronjob"
 	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
@@ -34,6 +35,10 @@ var all = []Entry{
 	{
 		Name: "serviceaccount-controller", Alias: "serviceaccount", Account: "service-account-controller",
 		New: func(e *Env) ([]reconcile.Controller, error) { return one(serviceaccount.New(e.Set)) },
+	},
+	{
+		Name: "clusterrole-aggregation-controller", Alias: "clusterrole-aggregation", Account: "clusterrole-aggregation-controller", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(clusterroleaggregation.New(e.Set, e.Workers)) },
 	},
 	{
 		Name: "root-ca-certificate-publisher-controller", Alias: "root-ca-cert-publisher", Account: "root-ca-cert-publisher",
