@@ -59,7 +59,7 @@ func prepareJob(_ *resource.Request, job *batchv1.Job) {
 
 // warnJobDelete: unlike with other kinds, pods stay unless somebody says otherwise.
 func warnJobDelete(_ *resource.Request, _ *batchv1.Job, options *metav1.DeleteOptions) []string {
-	if options != nil && (options.PropagationPolicy != nil || options.OrphanDependents != nil) { //nolint:staticcheck // clients of old still send it
+	if options != nil && (options.PropagationPolicy != nil || options.OrphanDependents != nil) {
 		return nil
 	}
 	return []string{"child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them " +
