@@ -185,8 +185,10 @@ func (c *cluster) expect(t *testing.T, want string, args ...string) {
 
 // fetch gets a page from within a Pod.
 func (c *cluster) fetch(pod, url string) (string, error) {
-	out, err := c.try("exec", pod, "--", "timeout", "5", "wget", "-q", "-O", "-", url)
-	return strings.TrimSpace(out), err
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := c.command(ctx, "exec", pod, "--", "timeout", "5", "wget", "-q", "-O", "-", url).Output()
+	return strings.TrimSpace(string(out)), err
 }
 
 // names lists the objects that a selector finds.
