@@ -2,7 +2,9 @@ package kubelet
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,6 +54,7 @@ func (k *Kubelet) removeRemains(ctx context.Context, known func(types.UID) bool)
 			log.Error(err, "Could not remove the folder of a pod that is gone", "uid", uid)
 		}
 	}
+	k.removeLogs(ctx, known)
 	groups, err := k.cgroups.Pods()
 	if err != nil {
 		log.Error(err, "Could not look for control groups of pods that are gone")
@@ -62,6 +65,26 @@ func (k *Kubelet) removeRemains(ctx context.Context, known func(types.UID) bool)
 		}
 		if err := k.cgroups.RemovePod(uid); err != nil {
 			log.Error(err, "Could not remove the control group of a pod that is gone", "uid", uid)
+		}
+	}
+}
+
+// removeLogs removes the logs of pods that are not known. A folder's name is
+// namespace_name_uid.
+func (k *Kubelet) removeLogs(ctx context.Context, known func(types.UID) bool) {
+	dir := k.config.Configuration.PodLogsDir
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Could not look for logs of pods that are gone")
+		return
+	}
+	for _, e := range entries {
+		parts := strings.Split(e.Name(), "_")
+		if len(parts) != 3 || known(types.UID(parts[2])) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			klog.FromContext(ctx).Error(err, "Could not remove logs of a pod that is gone", "folder", e.Name())
 		}
 	}
 }

@@ -71,6 +71,11 @@ func (f files) bases() []string {
 			list = append(list, dir)
 		}
 	}
+	// Beside the v1 trees there may be an almost empty v2 one, in which runc makes groups too.
+	hybrid := filepath.Join(f.mount, "unified")
+	if _, err := os.Stat(filepath.Join(hybrid, "cgroup.controllers")); err == nil && !seen[hybrid] {
+		list = append(list, hybrid)
+	}
 	return list
 }
 
