@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/septet-io/septet/apiserver/admission/plugins"
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/apiserver/store/encrypt"
@@ -76,6 +78,7 @@ func (s *Server) RunAll(ctx context.Context) error {
 
 // config turns flags into a Config. Errors name the flag.
 func (o *options) config() (Config, Standard, error) {
+	var err error
 	config := Config{
 		EtcdPrefix: o.etcdPrefix, CompactEvery: o.etcdCompaction, RequestTimeout: o.requestTimeout,
 		MinWatch: time.Duration(o.minRequestTimeout) * time.Second, GoAwayChance: o.goAwayChance, MaxStreams: o.maxStreams,
@@ -93,11 +96,13 @@ func (o *options) config() (Config, Standard, error) {
 		Issuers: o.issuers, SigningKeyFile: o.signingKey, KeyFiles: o.accountKeys, Audiences: o.audiences, KeysURL: o.keysURL,
 		MaxTokenSeconds: int64(o.maxTokenLife / time.Second), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
 	}
+	if standard.EnablePlugins, standard.DisablePlugins, err = o.plugins(); err != nil {
+		return config, standard, err
+	}
 	if len(o.modes) == 0 {
 		standard.Modes = []string{"AlwaysAllow"}
 	}
-	err := o.supported()
-	if err != nil {
+	if err := o.supported(); err != nil {
 		return config, standard, err
 	}
 	if len(o.etcdServers) == 0 {
@@ -130,6 +135,33 @@ func (o *options) config() (Config, Standard, error) {
 	}
 	standard.Kubelet, err = o.kubelet()
 	return config, standard, err
+}
+
+// upstreamPlugins are upstream's admission plug-ins. To disable one that is not there is no mistake; to enable it is.
+var upstreamPlugins = strings.Fields(`AlwaysAdmit AlwaysDeny AlwaysPullImages CertificateApproval CertificateSigning
+	CertificateSubjectRestriction ClusterTrustBundleAttest DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds
+	DenyServiceExternalIPs EventRateLimit ExtendedResourceToleration ImagePolicyWebhook LimitPodHardAntiAffinityTopology LimitRanger
+	MutatingAdmissionPolicy MutatingAdmissionWebhook NamespaceAutoProvision NamespaceExists NamespaceLifecycle NodeDeclaredFeatureValidator
+	NodeRestriction OwnerReferencesPermissionEnforcement PersistentVolumeClaimResize PersistentVolumeLabel PodNodeSelector PodSecurity
+	PodTolerationRestriction PodTopologyLabels Priority ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection
+	TaintNodesByCondition ValidatingAdmissionPolicy ValidatingAdmissionWebhook`)
+
+// plugins reads which admission plug-ins to run.
+func (o *options) plugins() (enable, disable []string, err error) {
+	here := plugins.Names()
+	for _, name := range o.disablePlugins {
+		if slices.Contains(here, name) {
+			disable = append(disable, name)
+		} else if !slices.Contains(upstreamPlugins, name) {
+			return nil, nil, fmt.Errorf("--disable-admission-plugins: there is no plug-in %q", name)
+		}
+	}
+	for _, name := range o.enablePlugins {
+		if !slices.Contains(here, name) {
+			return nil, nil, fmt.Errorf("--enable-admission-plugins: there is no plug-in %q", name)
+		}
+	}
+	return o.enablePlugins, disable, nil
 }
 
 // tls reads what clients must be able to.

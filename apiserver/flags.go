@@ -35,6 +35,7 @@ type options struct {
 	signingKey, keysURL              string
 	maxTokenLife                     time.Duration
 	modes                            []string
+	enablePlugins, disablePlugins    []string
 	headerCA                         string
 	headerNames, headerUsers         []string
 	headerUIDs, headerGroups, extras []string
@@ -83,6 +84,9 @@ func (o *options) add(flags *pflag.FlagSet) {
 	o.addAuthentication(flags)
 	flags.StringSliceVar(&o.modes, "authorization-mode", nil, "who decides, in order: AlwaysAllow, AlwaysDeny, RBAC, Node; AlwaysAllow if not given")
 
+	flags.StringSliceVar(&o.enablePlugins, "enable-admission-plugins", nil, "admission plug-ins to run besides the default ones")
+	flags.StringSliceVar(&o.disablePlugins, "disable-admission-plugins", nil, "default admission plug-ins not to run")
+
 	flags.StringVar(&o.kubeletCA, "kubelet-certificate-authority", "", "authorities of kubelets; without, they are not checked")
 	flags.StringVar(&o.kubeletCert, "kubelet-client-certificate", "", "certificate to show to kubelets")
 	flags.StringVar(&o.kubeletKey, "kubelet-client-key", "", "key of --kubelet-client-certificate")
@@ -114,7 +118,7 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 // ignored are upstream's flags that have no meaning here, by the kind of value that they take. Some have become facts
 // (--watch-cache), some steer machinery that works otherwise here.
 var ignored = map[string]string{
-	"string": `allow-metric-labels-manifest audit-log-format audit-log-mode audit-log-path
+	"string": `allow-metric-labels-manifest audit-log-format audit-log-mode
 		audit-log-version audit-webhook-mode audit-webhook-version
 		authentication-token-webhook-version
 		authorization-webhook-version cloud-config cloud-provider
@@ -123,9 +127,9 @@ var ignored = map[string]string{
 		oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip peer-advertise-port peer-ca-file
 		proxy-client-cert-file proxy-client-key-file show-hidden-metrics-for-version
 		storage-backend storage-media-type tracing-config-file`,
-	"strings": `admission-control disable-admission-plugins disabled-metrics enable-admission-plugins emulated-version
+	"strings": `admission-control disabled-metrics emulated-version
 		etcd-servers-overrides feature-gates oidc-required-claim oidc-signing-algs runtime-config strict-transport-security-directives
-		tls-curve-preferences tls-sni-cert-key watch-cache-sizes allow-metric-labels`,
+		tls-curve-preferences watch-cache-sizes allow-metric-labels`,
 	"int": `apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size audit-log-batch-throttle-burst audit-log-maxage
 		audit-log-maxbackup audit-log-maxsize audit-log-truncate-max-batch-size audit-log-truncate-max-event-size
 		audit-webhook-batch-buffer-size audit-webhook-batch-max-size audit-webhook-batch-throttle-burst
@@ -150,7 +154,7 @@ var ignored = map[string]string{
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
 const refused = `admission-control-config-file authentication-config authentication-token-webhook-config-file authorization-config
 		authorization-policy-file authorization-webhook-config-file egress-selector-config-file
-		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint audit-policy-file audit-webhook-config-file`
+		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint audit-log-path audit-policy-file audit-webhook-config-file tls-sni-cert-key`
 
 // addIgnored declares the flags that are accepted without a meaning.
 func (o *options) addIgnored(flags *pflag.FlagSet) {

@@ -94,6 +94,9 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 		return nil, err
 	}
 	o.server.Store(s)
+	if standard.Address.IsValid() {
+		s.discovery.Address = netip.AddrPortFrom(standard.Address, uint16(standard.Port)).String()
+	}
 	self := resource.User{Name: "system:apiserver", Groups: []string{authz.Masters, authn.Authenticated}}
 	if s.Loopback, err = client.New(s.Local(self)); err != nil {
 		return nil, err
