@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 	"github.com/septet-io/septet/controllers/index"
 	"github.com/septet-io/septet/controllers/own"
 	"github.com/septet-io/septet/controllers/revision"
+	"github.com/septet-io/septet/reconcile"
 )
 
 // history is a set's revisions, in order, and the hash of the one of its current template.
@@ -45,6 +47,9 @@ func (c *controller) history(ctx context.Context, set *appsv1.DaemonSet, selecto
 		if current != all[len(all)-1] {
 			current, err = revision.Raise(ctx, c.client, current, revision.Next(all))
 		}
+		if err == nil {
+			current, all, err = c.unite(ctx, set, current, equal[:len(equal)-1], all)
+		}
 	} else if set.DeletionTimestamp == nil {
 		if current, err = c.create(ctx, set, data, revision.Next(all)); err == nil {
 			all = append(all, current)
@@ -54,6 +59,42 @@ func (c *controller) history(ctx context.Context, set *appsv1.DaemonSet, selecto
 		return history{all: all}, err
 	}
 	return history{all: all, hash: current.Labels[appsv1.DefaultDaemonSetUniqueLabelKey]}, nil
+}
+
+// unite makes one revision of several with the same template, which only people can have made: Pods of the others become Pods of
+// the newest, so that nothing is rolled for it. A revision without a hash takes its own name for one.
+func (c *controller) unite(ctx context.Context, set *appsv1.DaemonSet, newest *appsv1.ControllerRevision, others, all []*appsv1.ControllerRevision) (*appsv1.ControllerRevision, []*appsv1.ControllerRevision, error) {
+	const label = appsv1.DefaultDaemonSetUniqueLabelKey
+	if newest.Labels[label] == "" {
+		labelled := newest.DeepCopy()
+		metav1.SetMetaDataLabel(&labelled.ObjectMeta, label, labelled.Name)
+		made, err := c.client.AppsV1().ControllerRevisions(set.Namespace).Update(ctx, labelled, metav1.UpdateOptions{})
+		if err != nil {
+			return nil, nil, err
+		}
+		newest = made
+	}
+	if len(others) == 0 {
+		return newest, all, nil
+	}
+	moved := 0
+	for _, pod := range index.Owned[*corev1.Pod](c.pods, set.UID) {
+		other := slices.ContainsFunc(others, func(r *appsv1.ControllerRevision) bool { return r.Labels[label] == pod.Labels[label] })
+		if !other || pod.Labels[label] == newest.Labels[label] {
+			continue
+		}
+		patch := fmt.Sprintf(`{"metadata":{"uid":%q,"labels":{%q:%q}}}`, pod.UID, label, newest.Labels[label])
+		if err := c.write.Patch(ctx, pod, []byte(patch)); err != nil {
+			return nil, nil, err
+		}
+		moved++
+	}
+	if moved > 0 {
+		// Decided on now, they would be taken for Pods of an old template and be replaced.
+		return nil, nil, reconcile.Wait("%d Pods that are taken over to revision %s", moved, newest.Name)
+	}
+	all = slices.DeleteFunc(all, func(r *appsv1.ControllerRevision) bool { return slices.Contains(others, r) })
+	return newest, all, revision.Delete(ctx, c.client, others)
 }
 
 // create writes a new revision. When its name belongs to another template the collision is counted in the set's
