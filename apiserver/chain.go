@@ -91,6 +91,7 @@ func (s *Server) recovered(c *call, cause any) {
 	}
 	klog.ErrorS(errors.New("panic"), "A request failed", "verb", c.state.Verb, "path", c.state.Path, "cause", cause, "stack", string(debug.Stack()))
 	if c.recorder.code == 0 {
+		//lint:ignore ST1005 upstream's words
 		request.Error(&c.recorder, c.r, apierrors.NewInternalError(errors.New("This request caused apiserver to panic. Look in the logs for details.")))
 	}
 }

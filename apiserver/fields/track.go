@@ -1,7 +1,6 @@
 package fields
 
 import (
-	"bytes"
 	"reflect"
 	"slices"
 	"strings"
@@ -95,7 +94,7 @@ func (t *Tracker) entries(live, obj resource.Object) ([]metav1.ManagedFieldsEntr
 func sameEntry(a, b metav1.ManagedFieldsEntry) bool {
 	return a.Manager == b.Manager && a.Operation == b.Operation && a.APIVersion == b.APIVersion && a.Subresource == b.Subresource &&
 		a.FieldsType == b.FieldsType && (a.Time == b.Time || a.Time != nil && a.Time.Equal(b.Time)) &&
-		a.FieldsV1 != nil && b.FieldsV1 != nil && bytes.Equal(a.FieldsV1.Raw, b.FieldsV1.Raw)
+		a.FieldsV1 != nil && b.FieldsV1 != nil && a.FieldsV1.Equal(*b.FieldsV1)
 }
 
 // merge takes changed and removed paths from everybody and gives the changed ones to manager.
@@ -112,7 +111,7 @@ func (t *Tracker) merge(entries []metav1.ManagedFieldsEntry, nodes []node, manag
 			return nil, true
 		}
 		raw, err := appendJSON(make([]byte, 0, 1024), nodes, false)
-		own.FieldsV1, own.Time = &metav1.FieldsV1{Raw: raw}, &stamp
+		own.FieldsV1, own.Time = metav1.NewFieldsV1(string(raw)), &stamp
 		return []metav1.ManagedFieldsEntry{own}, err == nil
 	}
 	gained, lost := pathSet(nodes, changed), pathSet(nodes, removed)
@@ -122,7 +121,7 @@ func (t *Tracker) merge(entries []metav1.ManagedFieldsEntry, nodes []node, manag
 	for _, entry := range entries {
 		mine := isMine(&entry, &own)
 		found = found || mine
-		set, err := setOf(entry.FieldsV1.Raw)
+		set, err := setOf(entry.FieldsV1.GetRawString())
 		if err != nil {
 			return nil, false
 		}
@@ -141,7 +140,7 @@ func (t *Tracker) merge(entries []metav1.ManagedFieldsEntry, nodes []node, manag
 			if err != nil {
 				return nil, false
 			}
-			entry.FieldsV1 = &metav1.FieldsV1{Raw: raw}
+			entry.FieldsV1 = metav1.NewFieldsV1(string(raw))
 		}
 		result = append(result, entry)
 	}
@@ -150,7 +149,7 @@ func (t *Tracker) merge(entries []metav1.ManagedFieldsEntry, nodes []node, manag
 		if err != nil {
 			return nil, false
 		}
-		own.FieldsV1, own.Time = &metav1.FieldsV1{Raw: raw}, &stamp
+		own.FieldsV1, own.Time = metav1.NewFieldsV1(string(raw)), &stamp
 		result = append(result, own)
 	}
 	slices.SortStableFunc(result, byAge)
@@ -193,15 +192,15 @@ var sets = struct {
 // maxSets bounds the bytes of JSON whose sets are kept.
 const maxSets = 512 << 10
 
-func setOf(raw []byte) (*fieldpath.Set, error) {
+func setOf(raw string) (*fieldpath.Set, error) {
 	sets.Lock()
-	known := sets.known[string(raw)]
+	known := sets.known[raw]
 	sets.Unlock()
 	if known != nil {
 		return known, nil
 	}
 	set := &fieldpath.Set{}
-	if err := set.FromJSON(bytes.NewReader(raw)); err != nil {
+	if err := set.FromJSON(strings.NewReader(raw)); err != nil {
 		return nil, err
 	}
 	sets.Lock()
@@ -210,7 +209,7 @@ func setOf(raw []byte) (*fieldpath.Set, error) {
 		clear(sets.known)
 		sets.size = 0
 	}
-	sets.known[string(raw)] = set
+	sets.known[raw] = set
 	sets.size += len(raw)
 	return set, nil
 }

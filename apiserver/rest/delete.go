@@ -41,6 +41,7 @@ func (r *Resource) deleteObject(rw http.ResponseWriter, req *http.Request, s *re
 		return nil
 	}
 	code := http.StatusOK
+	//lint:ignore SA1019 clients still send it
 	if !gone && options.OrphanDependents != nil && !*options.OrphanDependents {
 		code = http.StatusAccepted
 	}
@@ -292,9 +293,11 @@ func garbageFinalizers(old []string, policy metav1.DeletionPropagation, options 
 	if slices.Contains(old, metav1.FinalizerOrphanDependents) {
 		orphan = true
 	}
+	//lint:ignore SA1019 clients still send it
+	former := options.OrphanDependents
 	switch {
-	case options.OrphanDependents != nil:
-		orphan, foreground = *options.OrphanDependents, false
+	case former != nil:
+		orphan, foreground = *former, false
 	case options.PropagationPolicy != nil:
 		orphan = *options.PropagationPolicy == metav1.DeletePropagationOrphan
 		foreground = *options.PropagationPolicy == metav1.DeletePropagationForeground

@@ -148,6 +148,7 @@ func (w *write) checkScale(ctx context.Context, scale, before *autoscalingv1.Sca
 		return err
 	}
 	if scale.UID != "" && scale.UID != before.UID {
+		//lint:ignore ST1005 upstream's words
 		return apierrors.NewConflict(w.r.GroupResource(), scale.Name, fmt.Errorf(
 			"Precondition failed: UID in precondition: %v, UID in object meta: %v", scale.UID, before.UID))
 	}

@@ -79,7 +79,7 @@ func compareTracking(t *testing.T, r *Resource, random func() resource.Object) {
 		if len(tracked.GetManagedFields()) == 0 {
 			return // apimachinery gives up where an object is not valid in parts that the write does not touch
 		}
-		byText := cmp.Transformer("text", func(f *metav1.FieldsV1) string { return string(f.Raw) })
+		byText := cmp.Transformer("text", func(f *metav1.FieldsV1) string { return f.GetRawString() })
 		if diff := cmp.Diff(tracked.GetManagedFields(), ours.GetManagedFields(), byText, cmpopts.IgnoreFields(metav1.ManagedFieldsEntry{}, "Time"), cmpopts.EquateEmpty(),
 			cmpopts.SortSlices(func(a, b metav1.ManagedFieldsEntry) bool { return a.Manager+a.Subresource < b.Manager+b.Subresource })); diff != "" {
 			t.Fatalf("step %d, %s %s: apimachinery's (-) and ours (+) differ:\n%s", i, s.manager, s.subresource, diff)

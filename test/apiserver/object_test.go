@@ -62,7 +62,7 @@ func TestStatusAndSpecAreApart(t *testing.T) {
 	}
 	owners := map[string]string{}
 	for _, entry := range labelled.ManagedFields {
-		owners[entry.Manager+"/"+entry.Subresource] = string(entry.FieldsV1.Raw)
+		owners[entry.Manager+"/"+entry.Subresource] = entry.FieldsV1.GetRawString()
 	}
 	if owners["controller/status"] != `{"f:status":{"f:replicas":{}}}` || strings.Contains(owners["admin/"], "f:status") {
 		t.Errorf("owners: %v", owners)
