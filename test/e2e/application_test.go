@@ -295,7 +295,8 @@ func drain(t *testing.T, c *cluster) {
 	c.kubectl(t, "drain", nodes[1], "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s")
 	c.expect(t, "", "get", "pods", "-l", "app=web", "--field-selector", "spec.nodeName="+nodes[1], "-o", "name")
 	c.kubectl(t, "uncordon", nodes[1])
-	c.kubectl(t, "rollout", "status", "deployment/web", "--timeout=60s")
+	c.kubectl(t, "rollout", "restart", "deployment/web") // so that its Pods spread again
+	c.kubectl(t, "rollout", "status", "deployment/web", "--timeout=90s")
 }
 
 // starts says of each web Pod when its container started: the same before and after, or something was disturbed.

@@ -219,7 +219,9 @@ func kill(t *testing.T, pid int) {
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if errors.Is(err, os.ErrNotExist) || bytes.Contains(state, []byte(") Z ")) {
+		// A process whose first thread is a zombie still has its sockets and locks while other threads end.
+		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if errors.Is(err, os.ErrNotExist) || bytes.Contains(state, []byte(") Z ")) && len(threads) <= 1 {
 			return
 		}
 		if time.Now().After(deadline) {
