@@ -99,6 +99,7 @@ func (s *scheduler) bind(ctx context.Context, a *attempt, w *waitingPod) *plugin
 			return status
 		}
 	}
+	preBinding := time.Now()
 	for _, p := range a.profile.PreBind {
 		if status := p.PreBind(ctx, a.cycle, a.node); !status.OK() {
 			status.Plugin = p.Name()
@@ -110,7 +111,9 @@ func (s *scheduler) bind(ctx context.Context, a *attempt, w *waitingPod) *plugin
 	}
 	pod := a.cycle.Pod.Object
 	began := time.Now()
+	s.metrics.took("PreBind", a.profile.Name, true, began.Sub(preBinding))
 	status := s.bindBy(ctx, a)
+	s.metrics.took("Bind", a.profile.Name, status.OK(), time.Since(began))
 	if !status.OK() {
 		return status
 	}

@@ -36,7 +36,8 @@ func (s *scheduler) schedule(ctx context.Context, e *queue.Entry) {
 	a := &attempt{entry: e, profile: s.profiles[e.Profile], began: s.now()}
 	a.cycle = &plugin.Cycle{Pod: e.Pod, Snapshot: s.snapshot, Profile: e.Profile}
 	moment := s.snapshot.Moment()
-	result := s.decider.Decide(ctx, &decide.Request{Profile: a.profile, Cycle: a.cycle, Extenders: s.outside})
+	result := s.decider.Decide(ctx, &decide.Request{Profile: a.profile, Cycle: a.cycle, Extenders: s.outside, Timed: s.sample()})
+	s.metrics.decided(a.profile, &result)
 	if result.Failure != nil {
 		s.postFilter(ctx, a, result.Failure)
 	}
@@ -49,6 +50,12 @@ func (s *scheduler) schedule(ctx context.Context, e *queue.Entry) {
 	default:
 		s.assume(ctx, a, result.Row)
 	}
+}
+
+// sample picks one attempt in ten to be timed in detail, as upstream does.
+func (s *scheduler) sample() bool {
+	s.attempts++
+	return s.attempts%10 == 1
 }
 
 // assume places the pod in the Snapshot as if it were bound already, and starts the binding.
@@ -106,7 +113,7 @@ func (s *scheduler) forget(a *attempt) {
 func (s *scheduler) bound(ctx context.Context, a *attempt, status *plugin.Status) {
 	if status.OK() {
 		now := s.now()
-		m := s.metrics.profile(a.profile.Name)
+		m := s.metrics.profile(a.profile)
 		m.scheduled.Inc()
 		m.scheduledTime.Observe(now.Sub(a.began).Seconds())
 		s.metrics.podAttempts.Observe(float64(a.entry.Attempts))
@@ -144,7 +151,7 @@ func (s *scheduler) rejected(ctx context.Context, a *attempt, status *plugin.Sta
 
 // refused puts a pod back that fits nowhere, and says so.
 func (s *scheduler) refused(ctx context.Context, a *attempt, f *decide.Failure) {
-	m := s.metrics.profile(a.profile.Name)
+	m := s.metrics.profile(a.profile)
 	m.unschedulable.Inc()
 	m.unschedulableTime.Observe(s.now().Sub(a.began).Seconds())
 	a.entry.Why = f.Message()
@@ -162,14 +169,14 @@ func (s *scheduler) failed(ctx context.Context, a *attempt, err error) {
 		return // the term is over
 	}
 	if errors.Is(err, decide.ErrNoNodes) {
-		m := s.metrics.profile(a.profile.Name)
+		m := s.metrics.profile(a.profile)
 		m.unschedulable.Inc()
 		a.entry.Why = err.Error()
 		s.queue.Refuse(a.entry, []string{"NodeName"}, nil, s.now()) // a new node is all that can help
 		s.report(ctx, a, corev1.PodReasonUnschedulable, err.Error())
 		return
 	}
-	m := s.metrics.profile(a.profile.Name)
+	m := s.metrics.profile(a.profile)
 	m.failed.Inc()
 	m.failedTime.Observe(s.now().Sub(a.began).Seconds())
 	a.entry.Why = err.Error()

@@ -1,8 +1,12 @@
 package scheduler
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/septet-io/septet/scheduler/decide"
+	"github.com/septet-io/septet/scheduler/profile"
 	"github.com/septet-io/septet/scheduler/queue"
 )
 
@@ -34,6 +38,7 @@ type incomingKey struct {
 type profileMetrics struct {
 	scheduled, unschedulable, failed             prometheus.Counter
 	scheduledTime, unschedulableTime, failedTime prometheus.Observer
+	filters, scores                              []prometheus.Counter // by place
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -77,7 +82,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) profile(name string) *profileMetrics {
+func (m *metrics) profile(of *profile.Profile) *profileMetrics {
+	name := of.Name
 	p := m.byProfile[name]
 	if p == nil {
 		p = &profileMetrics{
@@ -88,9 +94,48 @@ func (m *metrics) profile(name string) *profileMetrics {
 			unschedulableTime: m.attemptTime.WithLabelValues(name, "unschedulable"),
 			failedTime:        m.attemptTime.WithLabelValues(name, "error"),
 		}
+		for i := range of.Filters {
+			p.filters = append(p.filters, m.evaluations.WithLabelValues("Filter", of.Filters[i].Name, name))
+		}
+		for i := range of.Scores {
+			p.scores = append(p.scores, m.evaluations.WithLabelValues("Score", of.Scores[i].Name, name))
+		}
 		m.byProfile[name] = p
 	}
 	return p
+}
+
+// decided counts which plugins had a say, and how long they took if that was measured.
+func (m *metrics) decided(of *profile.Profile, r *decide.Result) {
+	p := m.profile(of)
+	for _, place := range r.Filters {
+		p.filters[place].Inc()
+	}
+	if r.Row >= 0 {
+		for _, place := range r.Scores {
+			p.scores[place].Inc()
+		}
+	}
+	if r.Filtering > 0 {
+		m.took("Filter", of.Name, r.Failure == nil, r.Filtering)
+	}
+	if r.Scoring > 0 {
+		m.took("Score", of.Name, true, r.Scoring)
+	}
+}
+
+// took observes one extension point.
+func (m *metrics) took(point, profile string, ok bool, d time.Duration) {
+	status := "Success"
+	if !ok {
+		status = "Unschedulable"
+	}
+	m.extension.WithLabelValues(point, profile, status).Observe(d.Seconds())
+}
+
+// refusal counts pods that wait because of a plugin.
+func (m *metrics) refusal(profile, plugin string, n int) {
+	m.unschedulable.WithLabelValues(plugin, profile).Add(float64(n))
 }
 
 // moved counts a pod that enters a queue.

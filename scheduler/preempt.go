@@ -58,7 +58,7 @@ func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failur
 }
 
 // evict removes the victims, beside other decisions, and takes the node's promises to less important pods back: they have to look elsewhere.
-func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, profile string, victims plugin.Victims, done func()) {
+func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, profile string, victims plugin.Victims, done func(failed bool)) {
 	s.metrics.victims.Observe(float64(len(victims.Pods)))
 	if row, ok := s.snapshot.Row(node); ok {
 		for _, p := range append([]*snapshot.Pod(nil), s.snapshot.Nominated[row]...) {
@@ -69,12 +69,16 @@ func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, prof
 	}
 	var left atomic.Int32
 	left.Store(int32(len(victims.Pods)))
-	told := func() {
+	var failed atomic.Bool
+	told := func(ok bool) {
+		if !ok {
+			failed.Store(true)
+		}
 		if left.Add(-1) > 0 {
 			return
 		}
 		s.box.post(letter{kind: doKind, do: func() {
-			done()
+			done(failed.Load())
 			s.queue.Activate(preemptor.UID, "PreemptionFinished", s.now())
 		}})
 	}
@@ -82,12 +86,11 @@ func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, prof
 		victim := v.Object
 		if w := s.waiting[victim.UID]; w != nil {
 			w.decide(plugin.Reject(plugin.Unschedulable, "preempted"))
-			told()
+			told(true)
 			continue
 		}
 		s.writers.do(func() {
-			defer told()
-			s.evictOne(ctx, preemptor, victim, node, profile)
+			told(s.evictOne(ctx, preemptor, victim, node, profile))
 		})
 	}
 }
@@ -106,7 +109,8 @@ func (s *scheduler) breakPromise(ctx context.Context, p *snapshot.Pod) {
 	s.writers.do(func() { s.patchStatus(ctx, pod, patch) })
 }
 
-func (s *scheduler) evictOne(ctx context.Context, preemptor, victim *corev1.Pod, node, profile string) {
+// evictOne tells one pod to leave; false if it could not be told.
+func (s *scheduler) evictOne(ctx context.Context, preemptor, victim *corev1.Pod, node, profile string) bool {
 	condition := corev1.PodCondition{
 		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler,
 		Message:            profile + ": preempting to accommodate a higher priority pod",
@@ -118,16 +122,20 @@ func (s *scheduler) evictOne(ctx context.Context, preemptor, victim *corev1.Pod,
 	}
 	err = s.Client.CoreV1().Pods(victim.Namespace).Delete(ctx, victim.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(victim.UID))})
 	if err != nil {
-		if !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
+		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+			return true // it is gone already, or another one has its name
+		}
+		if ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Could not evict a pod", "pod", klog.KObj(victim), "preemptor", klog.KObj(preemptor))
 		}
-		return
+		return false
 	}
 	s.recorder.record(ctx, victim, profile, corev1.EventTypeNormal, "Preempted", "Preempting", fmt.Sprintf("Preempted by pod %v on node %v", preemptor.UID, node))
 	s.Journal.Note(journal.Record{
 		Component: component, Step: "preempt", Kind: "Pod", Namespace: victim.Namespace, Name: victim.Name, UID: victim.UID, Node: node,
 		Note: "for pod " + preemptor.Namespace + "/" + preemptor.Name, Owner: "Pod/" + preemptor.Namespace + "/" + preemptor.Name,
 	})
+	return true
 }
 
 func preemptedAlready(pod *corev1.Pod) bool {

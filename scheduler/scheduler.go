@@ -60,6 +60,7 @@ type scheduler struct {
 	waiting  map[types.UID]*waitingPod
 	now      func() time.Time
 	cleanups []func()
+	attempts uint64
 	term     uint64        // counts the times that this process has led
 	over     chan struct{} // closed when the term has ended
 	// preemption is what the decision that is being made has considered to make room.
@@ -218,7 +219,7 @@ func (s *scheduler) env(ctx context.Context) *plugin.Env {
 			}
 			return list
 		},
-		Evict: func(preemptor *corev1.Pod, node, profile string, victims plugin.Victims, done func()) {
+		Evict: func(preemptor *corev1.Pod, node, profile string, victims plugin.Victims, done func(failed bool)) {
 			s.evict(ctx, preemptor, node, profile, victims, done)
 		},
 		Record: func(pod *corev1.Pod, eventType, reason, action, note string) {
@@ -240,7 +241,7 @@ func (s *scheduler) newQueue() *queue.Queue {
 	slices.Sort(names)
 	return queue.New(queue.Config{
 		Initial: time.Duration(*c.PodInitialBackoffSeconds) * time.Second, Max: time.Duration(*c.PodMaxBackoffSeconds) * time.Second,
-		MaxUnschedulable: s.MaxUnschedulable, Less: less, Profiles: names, Moved: s.metrics.moved,
+		MaxUnschedulable: s.MaxUnschedulable, Less: less, Profiles: names, Moved: s.metrics.moved, Waits: s.metrics.refusal,
 		PreEnqueue: func(name string, pod *corev1.Pod) *plugin.Status {
 			for _, p := range s.profiles[name].PreEnqueue {
 				if status := p.PreEnqueue(pod); !status.OK() {

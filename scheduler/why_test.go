@@ -65,6 +65,15 @@ func TestWhy(t *testing.T) {
 	if !strings.HasPrefix(d.Message, "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu.") {
 		t.Errorf("message %q", d.Message)
 	}
+	var text strings.Builder
+	if err := d.Tell(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Pod default/third: unschedulable: 0/3 nodes", "waits for", "It would fit with any of:", "NODE", "free "} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &text)
+		}
+	}
 	d = why("POST", "/debug/why", "apiVersion: v1\nkind: Pod\nmetadata: {name: idea}\nspec: {containers: [{name: c, image: app:1}], tolerations: [{operator: Exists}]}\n")
 	if d.Outcome != Undecided || d.Feasible != 3 || d.Node == "" {
 		t.Errorf("idea: %+v", d)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -43,7 +44,11 @@ type Request struct {
 	Profile   *profile.Profile
 	Cycle     *plugin.Cycle
 	Extenders []Extender
+	// Timed asks for the durations.
+	Timed bool
 
+	began        time.Time
+	filtered     time.Time
 	restrictedBy []string
 }
 
@@ -56,6 +61,10 @@ type Result struct {
 	Ties, Pick int
 	// Feasible rows were found among Evaluated ones.
 	Feasible, Evaluated int
+	// Filters and Scores are the places in the profile of the plugins that had a say. Shared: never change them.
+	Filters, Scores []int
+	// Filtering and Scoring are how long the two took, if the request is timed.
+	Filtering, Scoring time.Duration
 	// Failure says why no node is feasible; nil if one is.
 	Failure *Failure
 	// Err is an unexpected error: of a plugin, an extender, or ErrNoNodes.
@@ -97,6 +106,20 @@ func New(s *snapshot.Snapshot) *Decider {
 
 // Decide places one pod. It changes nothing in the Snapshot.
 func (d *Decider) Decide(ctx context.Context, r *Request) Result {
+	if !r.Timed {
+		return d.decide(ctx, r)
+	}
+	r.began = time.Now()
+	result := d.decide(ctx, r)
+	if r.filtered.IsZero() {
+		result.Filtering = time.Since(r.began)
+	} else {
+		result.Filtering, result.Scoring = r.filtered.Sub(r.began), time.Since(r.filtered)
+	}
+	return result
+}
+
+func (d *Decider) decide(ctx context.Context, r *Request) Result {
 	if d.Snapshot.Nodes() == 0 {
 		return Result{Row: -1, Err: ErrNoNodes}
 	}
@@ -119,7 +142,9 @@ func (d *Decider) Decide(ctx context.Context, r *Request) Result {
 	case len(d.filters) > 0 || len(d.perPod) > 0 || len(extenders) > 0 || d.sampled(r.Profile, g):
 		return d.decideAmong(ctx, r, g, nil, extenders, false)
 	}
-	return d.decideByTable(g)
+	result := d.decideByTable(r, g)
+	result.Filters, result.Scores = g.filterPlaces, g.scorePlaces
+	return result
 }
 
 // program returns the profile compiled for the shape, up to date.
@@ -238,7 +263,7 @@ func interested(all []Extender, pod *corev1.Pod) (some []Extender) {
 }
 
 // decideByTable is the fast way: every rule is columns, and the table knows every row.
-func (d *Decider) decideByTable(g *program) Result {
+func (d *Decider) decideByTable(r *Request, g *program) Result {
 	if g.table == nil {
 		d.makeRoom(d.Snapshot.Rows())
 		g.fill()
@@ -265,6 +290,7 @@ func (d *Decider) decideByTable(g *program) Result {
 	if feasible == 0 {
 		return Result{Row: -1, Evaluated: d.Snapshot.Nodes(), Failure: d.tableFailure(g)}
 	}
+	r.mark()
 	d.rateClasses(g)
 	best, ties := int64(-1<<63), 0
 	for _, c := range g.classes {
@@ -296,6 +322,13 @@ func (d *Decider) decideByTable(g *program) Result {
 		pick -= len(slot.rows)
 	}
 	panic("decide: the best row was lost")
+}
+
+// mark notes that filtering is over.
+func (r *Request) mark() {
+	if r.Timed {
+		r.filtered = time.Now()
+	}
 }
 
 func (d *Decider) random(n int) int {

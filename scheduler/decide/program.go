@@ -50,6 +50,8 @@ type program struct {
 	scores    []scoreStep // scores by class
 	followers []plugin.Group
 	width     int
+	// places of the plugins that were compiled
+	filterPlaces, scorePlaces []int
 
 	seq  uint64 // the changes up to here are followed
 	uses int
@@ -100,6 +102,16 @@ func compile(p *profile.Profile, shape *snapshot.Shape, s *snapshot.Snapshot) *p
 			g.follow(compiled)
 		case plugin.RowScorer:
 			g.rowScores = append(g.rowScores, scoreStep{place: place, weight: f.Weight, row: compiled})
+		}
+	}
+	for _, list := range [2][]filterStep{g.rows, g.groups} {
+		for i := range list {
+			g.filterPlaces = append(g.filterPlaces, list[i].place)
+		}
+	}
+	for _, list := range [2][]scoreStep{g.rowScores, g.scores} {
+		for i := range list {
+			g.scorePlaces = append(g.scorePlaces, list[i].place)
 		}
 	}
 	g.key = make([]int32, g.width)

@@ -12,7 +12,7 @@ import (
 // decideAmong goes through rows one by one: the given ones, or with nil all, in rotation, until enough are feasible.
 // own says that the row is the one promised to this very pod.
 func (d *Decider) decideAmong(ctx context.Context, r *Request, g *program, rows []int32, extenders []Extender, own bool) Result {
-	result := Result{Row: -1}
+	result := Result{Row: -1, Filters: g.filterPlaces, Scores: g.scorePlaces}
 	d.feasible = d.feasible[:0]
 	clear(d.statuses)
 	for len(d.verdicts) < d.Snapshot.Rows() {
@@ -52,6 +52,7 @@ func (d *Decider) decideAmong(ctx context.Context, r *Request, g *program, rows 
 		result.Failure = d.scanFailure(r, g)
 		return result
 	}
+	r.mark()
 	if err := d.rate(ctx, r, g, extenders); err != nil {
 		return Result{Row: -1, Err: err}
 	}

@@ -16,9 +16,9 @@ type Env struct {
 	Informers informers.SharedInformerFactory
 	// Budgets lists the disruption budgets of a namespace; nil means that there are none.
 	Budgets func(namespace string) []*policyv1.PodDisruptionBudget
-	// Evict removes victims for a preemptor, outside of the decision, and calls done on the deciding goroutine when all have been told; nil
-	// in dry runs.
-	Evict func(preemptor *corev1.Pod, node, profile string, victims Victims, done func())
+	// Evict removes victims for a preemptor, outside of the decision, and calls done on the deciding goroutine when all have been told,
+	// with failed if one could not be; nil in dry runs.
+	Evict func(preemptor *corev1.Pod, node, profile string, victims Victims, done func(failed bool))
 	// Events records an event about a pod.
 	Record func(pod *corev1.Pod, eventType, reason, action, note string)
 	// Ignored resources are left to extenders.

@@ -82,6 +82,8 @@ type Config struct {
 	Hints func(profile, plugin string) (hints []plugin.EventHint, ok bool)
 	// Profiles are the scheduler names there are.
 	Profiles []string
+	// Waits is told when a pod begins (1) or ends (-1) to wait because of a plugin; for metrics.
+	Waits func(profile, plugin string, n int)
 	// Moved is told of every entry that enters a place, and by which event; for metrics.
 	Moved func(place Place, event string)
 }
@@ -210,10 +212,17 @@ func (q *Queue) enter(e *Entry, p Place, event string) {
 				q.refused[name] = set
 			}
 			set[e] = struct{}{}
+			q.waits(e, name, 1)
 		}
 	}
 	if q.Moved != nil {
 		q.Moved(p, event)
+	}
+}
+
+func (q *Queue) waits(e *Entry, name string, n int) {
+	if q.Waits != nil && name != "" {
+		q.Waits(e.Profile, name, n)
 	}
 }
 
@@ -235,6 +244,7 @@ func (q *Queue) leave(e *Entry) {
 	case Unschedulable, Gated:
 		for _, name := range e.reasons() {
 			delete(q.refused[name], e)
+			q.waits(e, name, -1)
 			if len(q.refused[name]) == 0 {
 				delete(q.refused, name)
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 
@@ -23,6 +24,7 @@ const Name = "DefaultPreemption"
 const (
 	reasonNoVictims  = "No preemption victims found for incoming pod"
 	reasonNotHelpful = "Preemption is not helpful for scheduling"
+	notYet           = "not eligible due to terminating pod on the nominated node."
 )
 
 // Plugin is DefaultPreemption.
@@ -33,13 +35,15 @@ type Plugin struct {
 	cache  cache
 	// evicting are the preemptors whose victims are being told to leave; until all are, the preemptor need not be tried again.
 	evicting map[types.UID]bool
+	// told are the victims that were told to leave, by preemptor: while one is still there, more evictions are not what is missing.
+	told map[types.UID][]*snapshot.Pod
 	// considered, when set, is told of the candidates of each preemption and of the one taken; for explanations.
 	considered func(pod *snapshot.Pod, candidates []Candidate, chosen int)
 }
 
 // New returns the plugin. args are defaulted and valid.
 func New(args *schedulerv1.DefaultPreemptionArgs, env *plugin.Env) *Plugin {
-	return &Plugin{args: args, env: env, random: rand.IntN, evicting: map[types.UID]bool{}}
+	return &Plugin{args: args, env: env, random: rand.IntN, evicting: map[types.UID]bool{}, told: map[types.UID][]*snapshot.Pod{}}
 }
 
 // Explain sets who is told of the candidates of each preemption and of the one taken.
@@ -66,7 +70,7 @@ type Candidate struct {
 
 // PostFilter implements plugin.PostFilter.
 func (p *Plugin) PostFilter(ctx context.Context, c *plugin.Cycle, f *plugin.Failure) (int32, *plugin.Status) {
-	if why, ok := eligible(c); !ok {
+	if why, ok := p.eligible(c); !ok {
 		return -1, plugin.Reject(plugin.Unresolvable, "preemption: "+why)
 	}
 	candidates, reasons := p.candidates(c, f)
@@ -87,7 +91,14 @@ func (p *Plugin) PostFilter(ctx context.Context, c *plugin.Cycle, f *plugin.Fail
 	if p.env.Evict != nil {
 		uid := c.Pod.Object.UID
 		p.evicting[uid] = true
-		p.env.Evict(c.Pod.Object, c.Snapshot.NameOf(victim.Row), c.Profile, victim.Victims, func() { delete(p.evicting, uid) })
+		p.forgetGone(c.Snapshot)
+		p.told[uid] = victim.Pods
+		p.env.Evict(c.Pod.Object, c.Snapshot.NameOf(victim.Row), c.Profile, victim.Victims, func(failed bool) {
+			delete(p.evicting, uid)
+			if failed {
+				delete(p.told, uid)
+			}
+		})
 	}
 	return victim.Row, nil
 }
@@ -102,21 +113,40 @@ func message(nodes int, reasons map[string]int) string {
 }
 
 // eligible says whether the pod may preempt: not if it forbids that itself, nor while pods that it preempted are still leaving.
-func eligible(c *plugin.Cycle) (why string, ok bool) {
+func (p *Plugin) eligible(c *plugin.Cycle) (why string, ok bool) {
 	pod := c.Pod.Object
 	if pod.Spec.PreemptionPolicy != nil && *pod.Spec.PreemptionPolicy == corev1.PreemptNever {
 		return "not eligible due to preemptionPolicy=Never.", false
 	}
 	row, promised := c.Pod.NominatedRow()
 	if !promised {
+		delete(p.told, pod.UID)
 		return "", true
 	}
-	for _, p := range c.Snapshot.Pods[row] {
-		if p.Object.DeletionTimestamp != nil && p.Shape.Priority < c.Pod.Shape.Priority && preempted(p.Object) {
-			return "not eligible due to terminating pod on the nominated node.", false
+	for _, victim := range p.told[pod.UID] {
+		if placed, ok := c.Snapshot.Lookup(victim.Object); ok && placed.Row == row {
+			return notYet, false
+		}
+	}
+	delete(p.told, pod.UID)
+	for _, o := range c.Snapshot.Pods[row] {
+		if o.Object.DeletionTimestamp != nil && o.Shape.Priority < c.Pod.Shape.Priority && preempted(o.Object) {
+			return notYet, false
 		}
 	}
 	return "", true
+}
+
+// forgetGone drops, once there are many, the preemptors whose victims have all left.
+func (p *Plugin) forgetGone(s *snapshot.Snapshot) {
+	if len(p.told) < 1024 {
+		return
+	}
+	for uid, victims := range p.told {
+		if !slices.ContainsFunc(victims, func(v *snapshot.Pod) bool { _, there := s.Lookup(v.Object); return there }) {
+			delete(p.told, uid)
+		}
+	}
 }
 
 func preempted(pod *corev1.Pod) bool {

@@ -131,6 +131,8 @@ func (f *fitFilter) Advise(row int32, v plugin.Verdict) (list []string) {
 		allocatable, used := s.Allocatable[a.Resource][row], s.Requested[a.Resource][row]
 		resource := s.ResourceName(a.Resource)
 		switch {
+		case allocatable == 0:
+			list = append(list, "give "+name+" "+resource+": it has none")
 		case a.Value > allocatable:
 			list = append(list, fmt.Sprintf("ask for at most %s %s to fit an empty %s", amount(a.Resource, allocatable), resource, name))
 		case a.Value > allocatable-used:
