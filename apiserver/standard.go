@@ -28,7 +28,6 @@ import (
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/apiserver/services"
-	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/daemon"
 	"github.com/septet-io/septet/resource"
@@ -206,11 +205,7 @@ func (o *opening) authorize(s *Server) error {
 	for _, mode := range modes {
 		switch mode {
 		case "Node":
-			nodes, err := node.New(s.Loopback.Informers)
-			if err != nil {
-				return err
-			}
-			chain = append(chain, nodes)
+			chain = append(chain, &node.Authorizer{Objects: o})
 		case "RBAC":
 			chain = append(chain, rules)
 			s.Health.Check("informer-sync", Ready, func(context.Context) error {
@@ -276,43 +271,6 @@ func (o *opening) wire(s *Server) error {
 	r := s.Resources.Get(schema.GroupVersionResource{Version: "v1", Resource: "services"})
 	r.Hooks = allocator.Hooks()
 	return nil
-}
-
-// lookup gets an object as it is at hand, or, if it is not there yet, the latest.
-func lookup[T resource.Object](ctx context.Context, o *opening, plural string, key store.Key) (T, error) {
-	var none T
-	s := o.server.Load()
-	if s == nil {
-		return none, errors.New("the server has not started yet")
-	}
-	open := s.Resources.Get(schema.GroupVersionResource{Version: "v1", Resource: plural}).Open
-	item, err := open().Get(ctx, key, "0")
-	if err != nil {
-		if item, err = open().Get(ctx, key, ""); err != nil {
-			return none, err
-		}
-	}
-	return item.Object.(T), nil
-}
-
-// ServiceAccount is serviceaccount.Objects.
-func (o *opening) ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	return lookup[*corev1.ServiceAccount](ctx, o, "serviceaccounts", store.Key{Namespace: namespace, Name: name})
-}
-
-// Pod is serviceaccount.Objects.
-func (o *opening) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	return lookup[*corev1.Pod](ctx, o, "pods", store.Key{Namespace: namespace, Name: name})
-}
-
-// Secret is serviceaccount.Objects.
-func (o *opening) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	return lookup[*corev1.Secret](ctx, o, "secrets", store.Key{Namespace: namespace, Name: name})
-}
-
-// Node is serviceaccount.Objects.
-func (o *opening) Node(ctx context.Context, name string) (*corev1.Node, error) {
-	return lookup[*corev1.Node](ctx, o, "nodes", store.Key{Name: name})
 }
 
 // Bootstrapped is closed when what every cluster has is in the API.

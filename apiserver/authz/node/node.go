@@ -9,11 +9,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
-	corelisters "k8s.io/client-go/listers/core/v1"
-	storagelisters "k8s.io/client-go/listers/storage/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/resource"
@@ -33,40 +30,21 @@ func NameOf(user resource.User) (string, bool) {
 	return name, ok && name != "" && slices.Contains(user.Groups, group)
 }
 
+// Objects are what an Authorizer looks at. They must be at least as new as what kubelets are told: a kubelet asks for a
+// Pod's secrets the moment that it hears of the Pod.
+type Objects interface {
+	// PodsOn returns the Pods bound to a node. They are shared: never change them.
+	PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error)
+	// PersistentVolume and VolumeAttachment return an object by name; NotFound if there is none.
+	PersistentVolume(ctx context.Context, name string) (*corev1.PersistentVolume, error)
+	VolumeAttachment(ctx context.Context, name string) (*storagev1.VolumeAttachment, error)
+}
+
 // Authorizer decides about users in the group system:nodes; it has no opinion about others.
-type Authorizer struct {
-	pods        cache.Indexer
-	claims      corelisters.PersistentVolumeClaimLister
-	volumes     corelisters.PersistentVolumeLister
-	attachments storagelisters.VolumeAttachmentLister
-}
-
-// New returns an Authorizer on shared informers, which the caller starts afterwards.
-func New(shared informers.SharedInformerFactory) (*Authorizer, error) {
-	pods := shared.Core().V1().Pods().Informer()
-	if _, indexed := pods.GetIndexer().GetIndexers()[byNode]; !indexed {
-		if err := pods.AddIndexers(cache.Indexers{byNode: nodeOfPod}); err != nil {
-			return nil, fmt.Errorf("node authorizer: %w", err)
-		}
-	}
-	return &Authorizer{
-		pods:        pods.GetIndexer(),
-		claims:      shared.Core().V1().PersistentVolumeClaims().Lister(),
-		volumes:     shared.Core().V1().PersistentVolumes().Lister(),
-		attachments: shared.Storage().V1().VolumeAttachments().Lister(),
-	}, nil
-}
-
-func nodeOfPod(obj any) ([]string, error) {
-	pod, ok := obj.(*corev1.Pod)
-	if !ok || pod.Spec.NodeName == "" {
-		return nil, nil
-	}
-	return []string{pod.Spec.NodeName}, nil
-}
+type Authorizer struct{ Objects Objects }
 
 // Authorize is request.Authorizer.
-func (a *Authorizer) Authorize(_ context.Context, info *request.Info, user resource.User) (request.Decision, string, error) {
+func (a *Authorizer) Authorize(ctx context.Context, info *request.Info, user resource.User) (request.Decision, string, error) {
 	if !slices.Contains(user.Groups, group) {
 		return request.NoOpinion, "", nil
 	}
@@ -82,7 +60,7 @@ func (a *Authorizer) Authorize(_ context.Context, info *request.Info, user resou
 		return request.NoOpinion, "", nil
 	}
 	if rule.check != nil {
-		if reason := rule.check(a, name, info); reason != "" {
+		if reason := rule.check(ctx, a, name, info); reason != "" {
 			return request.NoOpinion, reason, nil
 		}
 	}
@@ -93,7 +71,7 @@ func (a *Authorizer) Authorize(_ context.Context, info *request.Info, user resou
 type rule struct {
 	group, resource, subresource string
 	verbs                        []string
-	check                        func(a *Authorizer, node string, info *request.Info) string
+	check                        func(ctx context.Context, a *Authorizer, node string, info *request.Info) string
 }
 
 var (
@@ -114,7 +92,7 @@ var rules = []rule{
 	{"", "configmaps", "", read, usedBy(podUsesConfigMap)},
 	{"", "persistentvolumeclaims", "", read, usedBy(podUsesClaim)},
 	{"", "persistentvolumeclaims", "status", []string{"get", "update", "patch"}, usedBy(podUsesClaim)},
-	{"", "persistentvolumes", "", read, (*Authorizer).ownVolume},
+	{"", "persistentvolumes", "", read, ownVolume},
 	{"", "serviceaccounts", "", []string{"get"}, usedBy(podUsesServiceAccount)},
 	{"", "serviceaccounts", "token", []string{"create"}, usedBy(podUsesServiceAccount)},
 	{"", "services", "", read, nil},
@@ -129,7 +107,7 @@ var rules = []rule{
 	{"node.k8s.io", "runtimeclasses", "", read, nil},
 	{"storage.k8s.io", "csidrivers", "", read, nil},
 	{"storage.k8s.io", "csinodes", "", write, ownOrNew},
-	{"storage.k8s.io", "volumeattachments", "", []string{"get"}, (*Authorizer).ownAttachment},
+	{"storage.k8s.io", "volumeattachments", "", []string{"get"}, ownAttachment},
 	{"resource.k8s.io", "resourceclaims", "", []string{"get"}, usedBy(podUsesResourceClaim)},
 	{"resource.k8s.io", "resourceslices", "", []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}, ownSlices},
 }
@@ -143,7 +121,7 @@ func ruleFor(info *request.Info) *rule {
 	return nil
 }
 
-func ownName(_ *Authorizer, node string, info *request.Info) string {
+func ownName(_ context.Context, _ *Authorizer, node string, info *request.Info) string {
 	if info.Name == node {
 		return ""
 	}
@@ -151,31 +129,31 @@ func ownName(_ *Authorizer, node string, info *request.Info) string {
 }
 
 // ownNode: a node reads itself, watches itself by name, and registers (NodeRestriction compares the name on create).
-func ownNode(a *Authorizer, node string, info *request.Info) string {
+func ownNode(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
 	if info.Verb == "create" {
 		return ""
 	}
 	if (info.Verb == "list" || info.Verb == "watch") && info.Name == "" {
 		return "can only list/watch nodes by a field selector metadata.name=" + node
 	}
-	return ownName(a, node, info)
+	return ownName(ctx, a, node, info)
 }
 
-func ownOrNew(a *Authorizer, node string, info *request.Info) string {
+func ownOrNew(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
 	if info.Verb == "create" {
 		return ""
 	}
-	return ownName(a, node, info)
+	return ownName(ctx, a, node, info)
 }
 
-func ownLease(a *Authorizer, node string, info *request.Info) string {
+func ownLease(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
 	if info.Namespace != leases {
 		return fmt.Sprintf("can only access leases in the %q namespace", leases)
 	}
-	return ownOrNew(a, node, info)
+	return ownOrNew(ctx, a, node, info)
 }
 
-func ownPods(a *Authorizer, node string, info *request.Info) string {
+func ownPods(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
 	switch info.Verb {
 	case "create", "delete": // NodeRestriction compares the node name in the object
 		return ""
@@ -184,14 +162,13 @@ func ownPods(a *Authorizer, node string, info *request.Info) string {
 			return selectsNode(info, byNode, node, "pods")
 		}
 	}
-	key := info.Namespace + "/" + info.Name
-	if obj, ok, _ := a.pods.GetByKey(key); ok && obj.(*corev1.Pod).Spec.NodeName == node {
+	if a.anyPod(ctx, node, func(pod *corev1.Pod) bool { return pod.Namespace == info.Namespace && pod.Name == info.Name }) {
 		return ""
 	}
 	return fmt.Sprintf(noAccess, node)
 }
 
-func ownSlices(_ *Authorizer, node string, info *request.Info) string {
+func ownSlices(_ context.Context, _ *Authorizer, node string, info *request.Info) string {
 	switch info.Verb {
 	case "list", "watch", "deletecollection":
 		return selectsNode(info, byNode, node, "resourceslices")

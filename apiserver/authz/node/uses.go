@@ -1,7 +1,9 @@
 package node
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -9,12 +11,12 @@ import (
 )
 
 // usedBy permits access to a named object that a pod bound to the node uses.
-func usedBy(uses func(pod *corev1.Pod, name string) bool) func(a *Authorizer, node string, info *request.Info) string {
-	return func(a *Authorizer, node string, info *request.Info) string {
+func usedBy(uses func(pod *corev1.Pod, name string) bool) func(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
+	return func(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
 		if info.Name == "" {
 			return "No Object name found"
 		}
-		found := a.anyPod(node, func(pod *corev1.Pod) bool {
+		found := a.anyPod(ctx, node, func(pod *corev1.Pod) bool {
 			return pod.Namespace == info.Namespace && uses(pod, info.Name)
 		})
 		if found {
@@ -24,27 +26,19 @@ func usedBy(uses func(pod *corev1.Pod, name string) bool) func(a *Authorizer, no
 	}
 }
 
-func (a *Authorizer) anyPod(node string, f func(*corev1.Pod) bool) bool {
-	pods, err := a.pods.ByIndex(byNode, node)
-	if err != nil {
-		return false // the index is there from the start
-	}
-	for _, obj := range pods {
-		if f(obj.(*corev1.Pod)) {
-			return true
-		}
-	}
-	return false
+func (a *Authorizer) anyPod(ctx context.Context, node string, f func(*corev1.Pod) bool) bool {
+	pods, err := a.Objects.PodsOn(ctx, node)
+	return err == nil && slices.ContainsFunc(pods, f) // what cannot be looked up is not allowed
 }
 
 // ownVolume permits reading a PersistentVolume whose claim a pod of the node uses.
-func (a *Authorizer) ownVolume(node string, info *request.Info) string {
-	volume, err := a.volumes.Get(info.Name)
+func ownVolume(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
+	volume, err := a.Objects.PersistentVolume(ctx, info.Name)
 	if err != nil || volume.Spec.ClaimRef == nil {
 		return fmt.Sprintf(noAccess, node)
 	}
 	claim := volume.Spec.ClaimRef
-	found := a.anyPod(node, func(pod *corev1.Pod) bool {
+	found := a.anyPod(ctx, node, func(pod *corev1.Pod) bool {
 		return pod.Namespace == claim.Namespace && podUsesClaim(pod, claim.Name)
 	})
 	if found {
@@ -53,8 +47,8 @@ func (a *Authorizer) ownVolume(node string, info *request.Info) string {
 	return fmt.Sprintf(noAccess, node)
 }
 
-func (a *Authorizer) ownAttachment(node string, info *request.Info) string {
-	attachment, err := a.attachments.Get(info.Name)
+func ownAttachment(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
+	attachment, err := a.Objects.VolumeAttachment(ctx, info.Name)
 	if err != nil || attachment.Spec.NodeName != node {
 		return fmt.Sprintf(noAccess, node)
 	}
