@@ -23,6 +23,7 @@ import (
 	"github.com/septet-io/septet/controllers/rootca"
 	"github.com/septet-io/septet/controllers/serviceaccount"
 	"github.com/septet-io/septet/controllers/statefulset"
+	"github.com/septet-io/septet/controllers/tokencleaner"
 	"github.com/septet-io/septet/controllers/ttlafterfinished"
 	"github.com/septet-io/septet/reconcile"
 )
@@ -212,8 +213,12 @@ var all = []Entry{
 	{
 		Name: "legacy-serviceaccount-token-cleaner-controller", Alias: "legacy-service-account-token-cleaner", Account: "legacy-service-account-token-cleaner",
 		New: func(e *Env) ([]reconcile.Controller, error) {
-			return one(serviceaccount.NewLegacyCleaner(e.Set, e.Config.LegacyTokenCleanUp))
+			return one(serviceaccount.NewLegacyCleaner(e.Set, e.Config.Clients, e.Config.LegacyTokenCleanUp))
 		},
+	},
+	{
+		Name: "token-cleaner-controller", Alias: "tokencleaner", Account: "token-cleaner", Off: true,
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(tokencleaner.New(e.Set)) },
 	},
 	{
 		Name: "namespace-controller", Alias: "namespace", Account: "namespace-controller",

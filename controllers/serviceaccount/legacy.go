@@ -2,12 +2,14 @@ package serviceaccount
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
@@ -33,19 +35,20 @@ const (
 var legacyKey = reconcile.Key{Name: "tokens"}
 
 type cleaner struct {
-	client         *client.Set
+	client, reader *client.Set
 	accounts, pods cache.SharedIndexInformer
 	period         time.Duration
 }
 
 // NewLegacyCleaner returns the controller that invalidates token Secrets which an older version made on its own and nobody used
-// for a period (a year if 0), and deletes them after another one.
-func NewLegacyCleaner(set *client.Set, period time.Duration) (reconcile.Controller, error) {
+// for a period (a year if 0), and deletes them after another one. reader lists Secrets: the controller's own account may only
+// change them.
+func NewLegacyCleaner(set, reader *client.Set, period time.Duration) (reconcile.Controller, error) {
 	if period <= 0 {
 		period = 365 * 24 * time.Hour
 	}
 	c := &cleaner{
-		client: set, period: period,
+		client: set, reader: reader, period: period,
 		accounts: set.Informers.Core().V1().ServiceAccounts().Informer(),
 		pods:     set.Informers.Core().V1().Pods().Informer(),
 	}
@@ -69,7 +72,7 @@ func (c *cleaner) reconcile(ctx context.Context, _ reconcile.Key) (reconcile.Res
 		FieldSelector: fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken)).String(), Limit: mostTokens,
 	}
 	for {
-		secrets, err := c.client.CoreV1().Secrets("").List(ctx, options)
+		secrets, err := c.reader.CoreV1().Secrets("").List(ctx, options)
 		if err != nil {
 			return again, err
 		}
@@ -174,8 +177,8 @@ func (c *cleaner) clean(ctx context.Context, secret *corev1.Secret, since, now t
 		return nil
 	case Invalidate:
 		step = "invalidate"
-		metav1.SetMetaDataLabel(&secret.ObjectMeta, invalidSinceLabel, now.Format(dateFormat))
-		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
+		patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q,"labels":{%q:%q}}}`, secret.UID, secret.ResourceVersion, invalidSinceLabel, now.Format(dateFormat))
+		_, err = secrets.Patch(ctx, secret.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	case Delete:
 		step = "delete"
 		err = secrets.Delete(ctx, secret.Name, metav1.DeleteOptions{

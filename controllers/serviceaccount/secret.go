@@ -36,7 +36,7 @@ func NewTokens(set *client.Set, workers int, privateKey, bundle []byte) (reconci
 		client: set, minter: m, bundle: bundle,
 		accounts: set.Informers.Core().V1().ServiceAccounts().Informer(),
 		// An informer of its own: of all Secrets only those of one type are to be held in memory.
-		secrets: informers.NewFilteredSecretInformer(set, metav1.NamespaceAll, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+		secrets: informers.NewFilteredSecretInformer(set.Interface, metav1.NamespaceAll, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
 			func(options *metav1.ListOptions) {
 				options.FieldSelector = fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken)).String()
 			}),
