@@ -10,6 +10,7 @@ import (
 	"github.com/septet-io/septet/controllers/deployment"
 	"github.com/septet-io/septet/controllers/disruption"
 	"github.com/septet-io/septet/controllers/endpointslice"
+	"github.com/septet-io/septet/controllers/ephemeralvolume"
 	"github.com/septet-io/septet/controllers/garbagecollector"
 	"github.com/septet-io/septet/controllers/hpa"
 	"github.com/septet-io/septet/controllers/job"
@@ -23,6 +24,7 @@ import (
 	"github.com/septet-io/septet/controllers/rootca"
 	"github.com/septet-io/septet/controllers/serviceaccount"
 	"github.com/septet-io/septet/controllers/statefulset"
+	"github.com/septet-io/septet/controllers/tainteviction"
 	"github.com/septet-io/septet/controllers/tokencleaner"
 	"github.com/septet-io/septet/controllers/ttlafterfinished"
 	"github.com/septet-io/septet/reconcile"
@@ -104,6 +106,12 @@ var all = []Entry{
 			}))
 		},
 	},
+	{
+		Name: "taint-eviction-controller", Account: "node-controller", Workers: 8,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(tainteviction.New(e.Set, e.Events("taint-eviction-controller"), e.Workers))
+		},
+	},
 
 	// Workloads, from the outside in: each makes the objects that the next one runs.
 	{
@@ -183,6 +191,13 @@ var all = []Entry{
 	{
 		Name: "persistentvolume-protection-controller", Alias: "pv-protection", Account: "pv-protection-controller",
 		New: func(e *Env) ([]reconcile.Controller, error) { return one(persistentvolume.NewVolumeProtection(e.Set)) },
+	},
+	{
+		Name: "ephemeral-volume-controller", Alias: "ephemeral-volume", Account: "ephemeral-volume-controller",
+		Flag: "concurrent-ephemeralvolume-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(ephemeralvolume.New(e.Set, e.Events("ephemeral_volume"), e.Workers))
+		},
 	},
 
 	// What Services lead to.
