@@ -32,6 +32,6 @@ type Config struct {
 	Mount func(pattern string, handler http.Handler)
 	// MaxUnschedulable is after what time a refused pod is tried again although nothing happened; zero means five minutes.
 	MaxUnschedulable time.Duration
-	// BindConcurrency is how many bindings are in flight at most; zero means 64.
+	// BindConcurrency is how many bindings are in flight at most; zero means 256.
 	BindConcurrency int
 }

@@ -52,7 +52,7 @@ func newRecorder(client kubernetes.Interface) *recorder {
 	if err != nil {
 		host = "unknown"
 	}
-	return &recorder{client: client, writers: &pool{limit: 8}, instance: host, series: map[seriesKey]*seriesState{}}
+	return &recorder{client: client, writers: &pool{limit: 32}, instance: host, series: map[seriesKey]*seriesState{}}
 }
 
 // record writes one event about a pod.

@@ -123,7 +123,7 @@ func newServer(c Config) (*server, error) {
 		s.MaxUnschedulable = 5 * time.Minute
 	}
 	if s.BindConcurrency == 0 {
-		s.BindConcurrency = 64
+		s.BindConcurrency = 256
 	}
 	if _, err := s.build(&plugin.Env{Client: c.Client}); err != nil {
 		return nil, err

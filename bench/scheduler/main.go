@@ -23,7 +23,7 @@ func main() {
 	only := flag.String("workload", "", "comma-separated names of workloads; all if empty")
 	flag.IntVar(&o.nodes, "nodes", 5000, "number of nodes")
 	flag.IntVar(&o.pods, "pods", 10000, "number of measured pods")
-	flag.IntVar(&o.creators, "creators", 64, "how many clients create pods at the same time")
+	flag.IntVar(&o.creators, "creators", 256, "how many clients create pods at the same time")
 	flag.DurationVar(&o.patience, "patience", 3*time.Minute, "how long a workload may take")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the measured parts to this file")
 	flag.Parse()
