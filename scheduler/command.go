@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -110,6 +111,10 @@ func (o *options) run(ctx context.Context) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := daemon.Mux(&daemon.Health{}, registry)
 	ring := journal.New(0)
+	mux.HandleFunc("GET /debug/journal", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(ring.Select(nil)) // an error means that the client has gone
+	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	mounted := make(chan struct{})

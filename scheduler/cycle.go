@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/scheduler/decide"
 	"github.com/septet-io/septet/scheduler/plugin"
 	"github.com/septet-io/septet/scheduler/profile"
@@ -160,6 +161,11 @@ func (s *scheduler) refused(ctx context.Context, a *attempt, f *decide.Failure) 
 		plugins = nil // any event may help
 	}
 	s.queue.Refuse(a.entry, plugins, f.Pending, s.now())
+	pod := a.entry.Pod.Object
+	s.Journal.Note(journal.Record{
+		Component: component, Step: "decide", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Saw: pod.ResourceVersion,
+		Duration: s.now().Sub(a.began), Note: a.entry.Why,
+	})
 	s.report(ctx, a, corev1.PodReasonUnschedulable, a.entry.Why)
 }
 
