@@ -177,7 +177,7 @@ func (o *opening) authenticator() (request.Authenticator, error) {
 		o.bearer.Kinds = append(o.bearer.Kinds, static)
 	}
 	if len(o.keys) > 0 {
-		o.bearer.Kinds = append(o.bearer.Kinds, &serviceaccount.Verifier{Issuers: o.Issuers, Keys: o.keys, Objects: o, Lookup: true})
+		o.bearer.Kinds = append(o.bearer.Kinds, &serviceaccount.Verifier{Issuers: o.Issuers, Audiences: o.Audiences, Keys: o.keys, Objects: o, Lookup: true})
 	}
 	if o.BootstrapTokens {
 		o.bearer.Kinds = append(o.bearer.Kinds, &authn.BootstrapTokens{Secret: func(ctx context.Context, name string) (*corev1.Secret, error) {

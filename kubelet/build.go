@@ -31,6 +31,7 @@ import (
 	"github.com/septet-io/septet/kubelet/spec"
 	"github.com/septet-io/septet/kubelet/status"
 	"github.com/septet-io/septet/kubelet/volume"
+	"github.com/septet-io/septet/kubelet/volume/csi"
 	"github.com/septet-io/septet/resource/core"
 )
 
@@ -67,9 +68,10 @@ func (k *Kubelet) build(ctx context.Context) error {
 	k.buildEvents(ctx)
 	k.buildInformers(ctx)
 	k.objects = newObjectStore(k.config.Client.Interface, k.retry)
+	k.drivers = &csi.Drivers{NodeName: k.config.NodeName, Client: k.config.Client.Interface}
 	k.volumes = volume.New(volume.Config{
 		RootDir: k.config.RootDir, NodeName: k.config.NodeName, Client: k.config.Client.Interface,
-		Allocatable: func() v1.ResourceList { return k.node.Allocatable() }, Changed: k.retry,
+		Allocatable: func() v1.ResourceList { return k.node.Allocatable() }, Changed: k.retry, CSI: k.drivers,
 	})
 	k.writer = status.NewWriter(k.config.Client.Interface, k.config.NodeName, k.config.Journal, k.target)
 	k.prober = probe.New(k.runtime, k.events, k.probed)

@@ -26,6 +26,7 @@ import (
 	"github.com/septet-io/septet/kubelet/spec"
 	"github.com/septet-io/septet/kubelet/status"
 	"github.com/septet-io/septet/kubelet/volume"
+	"github.com/septet-io/septet/kubelet/volume/csi"
 )
 
 // Kubelet is a running node agent.
@@ -40,6 +41,7 @@ type Kubelet struct {
 	prober   *probe.Prober
 	images   *image.Images
 	volumes  *volume.Volumes
+	drivers  *csi.Drivers // of storage that has registered on this node
 	cgroups  *cgroup.Tree
 	objects  *objectStore
 	book     *admit.Book
@@ -110,6 +112,7 @@ func Run(ctx context.Context, config Config) error {
 	k.startSources(ctx)
 	go cri.Follow(ctx, k.runtime, k)
 	go k.runDevices(ctx)
+	go k.runPlugins(ctx)
 	k.housekeeping(ctx)
 	select {
 	case <-ctx.Done():

@@ -38,12 +38,17 @@ func (h *Header) Authenticate(r *http.Request) (*resource.User, bool, error) {
 	}
 	user := &resource.User{Name: name, UID: first(r.Header, h.UID), Extra: map[string][]string{}}
 	for _, header := range h.Group {
-		user.Groups = append(user.Groups, r.Header.Values(header)...)
+		for _, group := range r.Header.Values(header) {
+			if group != "" {
+				user.Groups = append(user.Groups, group)
+			}
+		}
 	}
 	for header, values := range r.Header {
 		for _, prefix := range h.ExtraPrefix {
 			if rest, ok := cutFold(header, prefix); ok {
-				user.Extra[unescape(strings.ToLower(rest))] = values
+				key := unescape(strings.ToLower(rest))
+				user.Extra[key] = append(user.Extra[key], values...)
 			}
 		}
 	}

@@ -52,13 +52,14 @@ const (
 	knownLimit = 4096
 	// websocketBearer starts the subprotocol in which browsers can send a token: base64url after it.
 	websocketBearer = "base64url.bearer.authorization.k8s.io."
+	protocolHeader  = "Sec-WebSocket-Protocol"
 )
 
 // Authenticate is request.Authenticator. The credentials are removed from the request.
 func (b *Bearer) Authenticate(r *http.Request) (*resource.User, bool, error) {
-	token, strip := bearerToken(r)
-	if token == "" {
-		return nil, false, nil
+	token, strip, err := bearerToken(r)
+	if token == "" || err != nil {
+		return nil, false, err
 	}
 	hash := sha256.Sum256([]byte(token))
 	now := time.Now()
@@ -103,16 +104,22 @@ func (b *Bearer) Token(ctx context.Context, token string, audiences []string) (*
 }
 
 // bearerToken finds the token of a request and how to take it out.
-func bearerToken(r *http.Request) (token string, strip func()) {
+func bearerToken(r *http.Request) (token string, strip func(), err error) {
 	kind, value, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
 	if strings.EqualFold(kind, "bearer") {
-		return strings.TrimSpace(value), func() { r.Header.Del("Authorization") }
+		return strings.TrimSpace(value), func() { r.Header.Del("Authorization") }, nil
 	}
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return "", nil
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return protocolToken(r)
 	}
+	return "", nil, nil
+}
+
+// protocolToken finds the token among the WebSocket subprotocols that a client offers. One that is not in order is an error:
+// who sends a token does not mean to be anonymous.
+func protocolToken(r *http.Request) (token string, strip func(), err error) {
 	var others []string
-	for _, header := range r.Header.Values("Sec-WebSocket-Protocol") {
+	for _, header := range r.Header.Values(protocolHeader) {
 		for _, protocol := range strings.Split(header, ",") {
 			protocol = strings.TrimSpace(protocol)
 			encoded, ok := strings.CutPrefix(protocol, websocketBearer)
@@ -120,14 +127,19 @@ func bearerToken(r *http.Request) (token string, strip func()) {
 				others = append(others, protocol)
 				continue
 			}
-			if raw, err := base64.RawURLEncoding.DecodeString(encoded); err == nil && utf8.Valid(raw) {
-				token = string(raw)
+			raw, err := base64.RawURLEncoding.DecodeString(encoded)
+			switch {
+			case err != nil || len(raw) == 0 || !utf8.Valid(raw):
+				return "", nil, errors.New("the bearer token among the WebSocket subprotocols is not text in base64url")
+			case token != "":
+				return "", nil, errors.New("more than one bearer token among the WebSocket subprotocols")
 			}
+			token = string(raw)
 		}
 	}
-	// A client that offers a token alone would be answered with it: upstream wants another subprotocol beside it.
-	if token == "" || len(others) == 0 {
-		return "", nil
+	// A client that offers a token alone would be answered with it: there must be another subprotocol beside it.
+	if token != "" && len(others) == 0 {
+		return "", nil, errors.New("a bearer token must not be the only WebSocket subprotocol")
 	}
-	return token, func() { r.Header.Set("Sec-WebSocket-Protocol", strings.Join(others, ", ")) }
+	return token, func() { r.Header.Set(protocolHeader, strings.Join(others, ", ")) }, nil
 }

@@ -3,6 +3,7 @@ package serviceaccount
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -29,6 +30,8 @@ func NewDiscovery(issuer, keysURL string, keys []jose.JSONWebKey) (*Discovery, e
 	for _, key := range keys {
 		algorithms = append(algorithms, key.Algorithm)
 	}
+	slices.Sort(algorithms)
+	algorithms = slices.Compact(algorithms)
 	configuration, err := json.Marshal(map[string]any{
 		"issuer": issuer, "jwks_uri": keysURL, "response_types_supported": []string{"id_token"},
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": algorithms,

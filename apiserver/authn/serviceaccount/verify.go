@@ -29,14 +29,18 @@ type Objects interface {
 type Verifier struct {
 	// Issuers are those whose tokens are accepted; the first is that of new tokens.
 	Issuers []string
-	Keys    []jose.JSONWebKey
-	Objects Objects
+	// Audiences are those of the API server itself, for which tokens from Secrets are good; the issuers if empty.
+	Audiences []string
+	Keys      []jose.JSONWebKey
+	Objects   Objects
 	// Lookup false skips the check that the service account still exists (--service-account-lookup=false).
 	Lookup bool
 }
 
 const (
 	legacyIssuer = "kubernetes/serviceaccount"
+	// invalidSince labels Secrets whose token nobody has used for long.
+	invalidSince = "kubernetes.io/legacy-token-invalid-since"
 	// leeway forgives clocks that differ between machines.
 	leeway = 60 * time.Second
 	// deletionGrace is for how long a token outlives the start of its pod's or account's deletion.
@@ -163,14 +167,22 @@ func (v *Verifier) legacy(ctx context.Context, token string, claims *Claims, aud
 	if claims.Subject != UserName(namespace, name) {
 		return nil, errors.New("service account token's subject is not its service account")
 	}
-	valid := intersect(v.Issuers, audiences)
+	own := v.Audiences
+	if len(own) == 0 {
+		own = v.Issuers
+	}
+	valid := intersect(own, audiences)
 	if len(valid) == 0 {
-		valid = audiences // the API server's own audience need not be its issuer
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", own, audiences)
 	}
 	if v.Lookup {
 		secret, err := v.Objects.Secret(ctx, namespace, claims.LegacySecretName)
 		if err != nil || secret.DeletionTimestamp != nil || string(secret.Data[corev1.ServiceAccountTokenKey]) != token {
 			return nil, errors.New("service account token has been invalidated: its secret is gone or holds another one")
+		}
+		if since := secret.Labels[invalidSince]; since != "" {
+			return nil, fmt.Errorf("the token in secret %s/%s for service account %s/%s has been marked invalid since %s: ask for tokens by the TokenRequest API, or remove the label %s from the secret",
+				namespace, secret.Name, namespace, name, since, invalidSince)
 		}
 		account, err := v.Objects.ServiceAccount(ctx, namespace, name)
 		if err := present("service account", namespace+"/"+name, claims.LegacyUID, account, err); err != nil {
@@ -195,7 +207,9 @@ func userOf(claims *Claims) resource.User {
 	}{{"pod", b.Pod}, {"node", b.Node}} {
 		if bound.ref != nil {
 			user.Extra["authentication.kubernetes.io/"+bound.kind+"-name"] = []string{bound.ref.Name}
-			user.Extra["authentication.kubernetes.io/"+bound.kind+"-uid"] = []string{bound.ref.UID}
+			if bound.ref.UID != "" { // the node of a Pod may be unknown
+				user.Extra["authentication.kubernetes.io/"+bound.kind+"-uid"] = []string{bound.ref.UID}
+			}
 		}
 	}
 	return user
