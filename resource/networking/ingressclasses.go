@@ -15,6 +15,7 @@ func IngressClasses() *resource.Kind {
 		Group: "networking.k8s.io", Version: "v1", Kind: "IngressClass", Plural: "ingressclasses",
 		Scope:      resource.Cluster,
 		Generation: true,
+		Validate:   validateIngressClass, ValidateUpdate: validateIngressClassUpdate,
 		Default: func(c *networkingv1.IngressClass) {
 			if c.Spec.Parameters != nil && c.Spec.Parameters.Scope == nil {
 				c.Spec.Parameters.Scope = ptr.To(networkingv1.IngressClassParametersReferenceScopeCluster)

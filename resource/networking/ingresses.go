@@ -19,9 +19,11 @@ func Ingresses() *resource.Kind {
 		Short: []string{"ing"}, Scope: resource.Namespaced,
 		StorageKey: "ingress",
 		Generation: true,
+		Validate:   validateIngress, ValidateUpdate: validateIngressUpdate,
 		Views: []resource.View[*networkingv1.Ingress]{{
-			Name:    "status",
-			Prepare: func(_ *resource.Request, obj, old *networkingv1.Ingress) { obj.Spec = old.Spec },
+			Name:     "status",
+			Prepare:  func(_ *resource.Request, obj, old *networkingv1.Ingress) { obj.Spec = old.Spec },
+			Validate: validateIngressStatus,
 		}},
 		Columns: []resource.Column[*networkingv1.Ingress]{
 			resource.Name[*networkingv1.Ingress](),

@@ -13,6 +13,8 @@ func IPAddresses() *resource.Kind {
 	return resource.Define(resource.Definition[*networkingv1.IPAddress]{
 		Group: "networking.k8s.io", Version: "v1", Kind: "IPAddress", Plural: "ipaddresses",
 		Short: []string{"ip"}, Scope: resource.Cluster,
+		ValidateName: addressName,
+		Validate:     validateIPAddress, ValidateUpdate: validateIPAddressUpdate,
 		Columns: []resource.Column[*networkingv1.IPAddress]{
 			resource.Name[*networkingv1.IPAddress](),
 			resource.Text("ParentRef", networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"], parent),

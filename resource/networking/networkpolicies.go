@@ -15,7 +15,8 @@ func NetworkPolicies() *resource.Kind {
 		Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy", Plural: "networkpolicies",
 		Short: []string{"netpol"}, Scope: resource.Namespaced,
 		Generation: true,
-		Default:    defaultNetworkPolicy,
+		Validate:   validateNetworkPolicy, ValidateUpdate: validateNetworkPolicyUpdate,
+		Default: defaultNetworkPolicy,
 		Columns: []resource.Column[*networkingv1.NetworkPolicy]{
 			resource.Name[*networkingv1.NetworkPolicy](),
 			resource.Text("Pod-Selector", networkingv1.NetworkPolicySpec{}.SwaggerDoc()["podSelector"],

@@ -13,7 +13,8 @@ import (
 func ServiceCIDRs() *resource.Kind {
 	return resource.Define(resource.Definition[*networkingv1.ServiceCIDR]{
 		Group: "networking.k8s.io", Version: "v1", Kind: "ServiceCIDR", Plural: "servicecidrs",
-		Scope: resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateServiceCIDR, ValidateUpdate: validateServiceCIDRUpdate,
 		Views: []resource.View[*networkingv1.ServiceCIDR]{{Name: "status"}},
 		Columns: []resource.Column[*networkingv1.ServiceCIDR]{
 			resource.Name[*networkingv1.ServiceCIDR](),

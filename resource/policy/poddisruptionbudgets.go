@@ -13,9 +13,11 @@ func PodDisruptionBudgets() *resource.Kind {
 		Group: "policy", Version: "v1", Kind: "PodDisruptionBudget", Plural: "poddisruptionbudgets",
 		Short: []string{"pdb"}, Scope: resource.Namespaced,
 		Generation: true, RequireVersion: true,
+		Validate: validateBudget, ValidateUpdate: validateBudgetUpdate,
 		Views: []resource.View[*policyv1.PodDisruptionBudget]{{
-			Name:    "status",
-			Prepare: func(_ *resource.Request, obj, old *policyv1.PodDisruptionBudget) { obj.Spec = old.Spec },
+			Name:     "status",
+			Prepare:  func(_ *resource.Request, obj, old *policyv1.PodDisruptionBudget) { obj.Spec = old.Spec },
+			Validate: validateBudgetStatus,
 		}},
 		Columns: columns(),
 	})
