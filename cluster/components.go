@@ -58,7 +58,7 @@ func (s *server) runControllers(ctx context.Context) error {
 		As: func(account string) (*client.Set, error) {
 			return s.as(serviceaccount.UserName("kube-system", account), serviceaccount.Groups("kube-system")...)
 		},
-		RootCA: s.material.authority.PEM, ServiceAccountKeyFile: s.paths.pki("sa.key"),
+		RootCA: s.material.authority.PEM, ServiceAccountKeyFile: s.paths.pki("sa.key"), Controllers: []string{"*", "tokencleaner"}, // join tokens are tidied up
 		Signing: controllers.Signing{CertFile: authority.CertFile, KeyFile: authority.KeyFile, ApproveServing: true},
 		Nodes:   controllers.Nodes{AllocateCIDRs: true, ClusterCIDRs: []string{s.ClusterCIDR}, ServiceCIDRs: []string{s.ServiceCIDR}},
 		Volumes: controllers.Volumes{Provisioners: []persistentvolume.Provisioner{s.localPath()}},
@@ -70,7 +70,7 @@ func (s *server) runScheduler(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return scheduler.Run(ctx, scheduler.Config{Client: set, Journal: s.api.Journal, Identity: s.identity()})
+	return scheduler.Run(ctx, scheduler.Config{Client: set, Journal: s.api.Journal, Identity: s.identity(), Mount: s.api.Handle})
 }
 
 func (s *server) runCloud(ctx context.Context) error {

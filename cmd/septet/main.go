@@ -25,7 +25,7 @@ func main() {
 	})
 	root.AddCommand(
 		cluster.ServerCommand(), cluster.AgentCommand(), cluster.KubectlCommand(), cluster.StatusCommand(),
-		cluster.ImageCommand(), cluster.TokenCommand(), cluster.CheckCommand(), cluster.DownCommand(), cluster.JourneyCommand(),
+		cluster.ImageCommand(), cluster.TokenCommand(), cluster.CheckCommand(), cluster.DownCommand(), cluster.JourneyCommand(), scheduler.WhyCommand(),
 		apiserver.Command(), etcd.Command(), scheduler.Command(), controllers.Command(), cloud.Command(), kubelet.Command(), proxy.Command(),
 	)
 	if name := filepath.Base(os.Args[0]); name != "septet" {
