@@ -21,6 +21,7 @@ import (
 	"github.com/septet-io/septet/controllers/podgc"
 	"github.com/septet-io/septet/controllers/replicaset"
 	"github.com/septet-io/septet/controllers/replicationcontroller"
+	"github.com/septet-io/septet/controllers/resourcequota"
 	"github.com/septet-io/septet/controllers/rootca"
 	"github.com/septet-io/septet/controllers/serviceaccount"
 	"github.com/septet-io/septet/controllers/statefulset"
@@ -208,6 +209,13 @@ var all = []Entry{
 			c := e.Config.Endpoints
 			return one(endpointslice.New(e.Set, e.Events("endpoint-slice-controller"), e.Workers, orDefault(c.MaxPerSlice, 100), c.BatchPeriod))
 		},
+	},
+
+	// What admission goes by.
+	{
+		Name: "resourcequota-controller", Alias: "resourcequota", Account: "resourcequota-controller",
+		Flag: "concurrent-resource-quota-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(resourcequota.New(e.Set, e.Workers)) },
 	},
 
 	// Cleaning up, from single objects to whole namespaces. The garbage collector comes last: it listens to the

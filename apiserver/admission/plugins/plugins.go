@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission"
@@ -35,6 +37,7 @@ var all = []entry{
 	{name: "StorageObjectInUseProtection", make: storageInUse},   //
 	{name: "DefaultIngressClass", make: defaultIngressClass},     //
 	{name: "DefaultStorageClass", make: defaultStorageClass},     //
+	{name: "ResourceQuota", make: resourceQuota},                 // charges what nobody refuses any more
 }
 
 // Names returns the names of all plug-ins in running order.
@@ -72,6 +75,17 @@ func New(env *Env, enable, disable []string) ([]admission.Plugin, error) {
 // is says whether a request is for a resource itself or a subresource of it.
 func is(a *admission.Attributes, group, resource, subresource string) bool {
 	return a.Resource.Group == group && a.Resource.Resource == resource && a.Subresource == subresource
+}
+
+// forbidden refuses a request, by the name that the object has or is to be generated from.
+func forbidden(a *admission.Attributes, why error) error {
+	name := a.Name
+	if object, ok := a.Object.(metav1.Object); ok && name == "" {
+		if name = object.GetName(); name == "" {
+			name = object.GetGenerateName()
+		}
+	}
+	return apierrors.NewForbidden(groupResource(a), name, why)
 }
 
 func groupResource(a *admission.Attributes) schema.GroupResource { return a.Resource.GroupResource() }

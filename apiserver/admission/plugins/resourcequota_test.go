@@ -1,0 +1,106 @@
+package plugins
+
+import (
+	"context"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/septet-io/septet/resource/quota"
+)
+
+func amounts(pairs ...string) corev1.ResourceList {
+	all := corev1.ResourceList{}
+	for i := 0; i < len(pairs); i += 2 {
+		all[corev1.ResourceName(pairs[i])] = apiresource.MustParse(pairs[i+1])
+	}
+	return all
+}
+
+func limit(name string, hard, used corev1.ResourceList) *corev1.ResourceQuota {
+	return &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec:       corev1.ResourceQuotaSpec{Hard: hard}, Status: corev1.ResourceQuotaStatus{Hard: hard, Used: used},
+	}
+}
+
+func podThatAsks(requests, limits corev1.ResourceList) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "c", Image: "example.com/c", Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}}},
+	}}
+}
+
+func usedOf(t *testing.T, get func(context.Context, string, metav1.GetOptions) (*corev1.ResourceQuota, error), name string) string {
+	t.Helper()
+	q, err := get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return quota.Print(q.Status.Used, quota.Names(q.Status.Used))
+}
+
+func TestQuotaIsCharged(t *testing.T) {
+	t.Parallel()
+	small := podThatAsks(amounts("cpu", "1"), nil)
+	big := podThatAsks(amounts("cpu", "2"), nil)
+	for _, test := range []struct {
+		name        string
+		quotas      []runtime.Object
+		object, old runtime.Object
+		dry         bool
+		refused     string
+		used        string // of quota q afterwards
+	}{
+		{"it fits", []runtime.Object{limit("q", amounts("pods", "2", "requests.cpu", "3"), amounts("pods", "1", "requests.cpu", "500m"))}, small, nil, false, "", "pods=2,requests.cpu=1500m"},
+		{"a dry run", []runtime.Object{limit("q", amounts("pods", "2"), amounts("pods", "1"))}, small, nil, true, "", "pods=1"},
+		{"it is full", []runtime.Object{limit("q", amounts("pods", "2", "requests.cpu", "9"), amounts("pods", "2", "requests.cpu", "1"))}, small, nil, false,
+			`pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`, "pods=2,requests.cpu=1"},
+		{"another one is full, so nothing is charged", []runtime.Object{limit("q", amounts("pods", "2"), amounts("pods", "0")), limit("r", amounts("pods", "0"), amounts("pods", "0"))}, small, nil, false,
+			"exceeded quota: r, requested: pods=1, used: pods=0, limited: pods=0", "pods=0"},
+		{"it does not say what it needs", []runtime.Object{limit("q", amounts("limits.cpu", "2"), amounts("limits.cpu", "0"))}, small, nil, false,
+			"failed quota: q: must specify limits.cpu for: c", "limits.cpu=0"},
+		{"nobody has counted yet", []runtime.Object{limit("q", amounts("pods", "2"), nil)}, small, nil, false, "status unknown for quota: q, resources: pods", ""},
+		{"a pod grows", []runtime.Object{limit("q", amounts("pods", "1", "requests.cpu", "4"), amounts("pods", "1", "requests.cpu", "1"))}, big, small, false, "", "pods=1,requests.cpu=2"},
+		{"a pod shrinks", []runtime.Object{limit("q", amounts("pods", "1", "requests.cpu", "1"), amounts("pods", "1", "requests.cpu", "2"))}, small, big, false, "", "pods=1,requests.cpu=2"},
+		{"secrets do not count", []runtime.Object{limit("q", amounts("pods", "0"), amounts("pods", "0"))}, &corev1.Secret{}, nil, false, "", "pods=0"},
+		{"secrets count", []runtime.Object{limit("q", amounts("count/secrets", "1"), amounts("count/secrets", "1"))}, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}, nil, false,
+			`secrets "s" is forbidden: exceeded quota: q, requested: count/secrets=1, used: count/secrets=1, limited: count/secrets=1`, "count/secrets=1"},
+	} {
+		plugin, set := world(t, resourceQuota, test.quotas...)
+		a := creation(test.object)
+		if test.old != nil {
+			a = update(test.object, test.old)
+		}
+		a.DryRun = test.dry
+		agree(t, test.name, run(t, plugin, a), test.refused)
+		if got := usedOf(t, set.CoreV1().ResourceQuotas("default").Get, "q"); got != test.used {
+			t.Errorf("%s: used %s, want %s", test.name, got, test.used)
+		}
+	}
+}
+
+// TestQuotaThatSomebodyElseCharges is read anew, and may be full by then.
+func TestQuotaThatSomebodyElseCharges(t *testing.T) {
+	t.Parallel()
+	plugin, set := world(t, resourceQuota, limit("q", amounts("pods", "2"), amounts("pods", "1")))
+	once := true
+	set.Interface.(*fake.Clientset).PrependReactor("update", "resourcequotas", func(k8stesting.Action) (bool, runtime.Object, error) {
+		if !once {
+			return false, nil, nil
+		}
+		once = false
+		full := limit("q", amounts("pods", "2"), amounts("pods", "2"))
+		if err := set.Interface.(*fake.Clientset).Tracker().Update(corev1.SchemeGroupVersion.WithResource("resourcequotas"), full, "default"); err != nil {
+			t.Error(err)
+		}
+		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "resourcequotas"}, "q", nil)
+	})
+	agree(t, "a lost race", run(t, plugin, creation(podThatAsks(nil, nil))), "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2")
+}
