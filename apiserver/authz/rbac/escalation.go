@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/septet-io/septet/apiserver/authz"
@@ -24,12 +25,13 @@ type Escalation struct {
 
 // Role checks a Role or ClusterRole that is created or changed; old is nil on create.
 func (e *Escalation) Role(ctx context.Context, r *resource.Request, obj, old resource.Object) error {
+	// Even a change of labels is checked: it may have a role gathered into others.
+	if old != nil && sameForGrants(obj, old) {
+		return nil
+	}
 	rules, aggregation := roleRules(obj)
-	if old != nil {
-		before, aggregated := roleRules(old)
-		if len(Uncovered(before, rules)) == 0 && (aggregation == nil || aggregated != nil) {
-			return nil // nothing is granted that was not before
-		}
+	if old != nil && aggregation == nil {
+		_, aggregation = roleRules(old)
 	}
 	kind := pluralOf(obj)
 	info := request.Info{IsResource: true, Group: rbacv1.GroupName, Version: "v1", Resource: kind, Verb: "escalate", Namespace: obj.GetNamespace(), Name: obj.GetName()}
@@ -40,6 +42,20 @@ func (e *Escalation) Role(ctx context.Context, r *resource.Request, obj, old res
 		return e.forbidden(kind, obj.GetName(), fmt.Errorf("must have cluster-admin privileges to use an aggregationRule"))
 	}
 	return e.check(kind, obj.GetName(), r.User, obj.GetNamespace(), rules)
+}
+
+// sameForGrants says whether a change is only one of what the garbage collector reads.
+func sameForGrants(obj, old resource.Object) bool {
+	copied, ok := obj.DeepCopyObject().(resource.Object)
+	if !ok {
+		return false
+	}
+	copied.SetOwnerReferences(old.GetOwnerReferences())
+	copied.SetFinalizers(old.GetFinalizers())
+	copied.SetManagedFields(old.GetManagedFields())
+	copied.SetResourceVersion(old.GetResourceVersion())
+	copied.SetGeneration(old.GetGeneration())
+	return equality.Semantic.DeepEqual(copied, old)
 }
 
 // Binding checks a RoleBinding or ClusterRoleBinding that is created or changed; old is nil on create.
@@ -91,6 +107,7 @@ func (e *Escalation) check(plural, name string, user resource.User, namespace st
 		return nil
 	}
 	compact := make([]string, 0, len(missing))
+	missing = united(missing)
 	for i := range missing {
 		compact = append(compact, describe(&missing[i]))
 	}
@@ -106,6 +123,23 @@ func (e *Escalation) forbidden(plural, name string, err error) error {
 	return apierrors.NewForbidden(rbacv1.Resource(plural), name, err)
 }
 
+// united gathers single permissions that differ in nothing but the verb.
+func united(singles []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	var all []rbacv1.PolicyRule
+	for _, single := range singles {
+		at := slices.IndexFunc(all, func(r rbacv1.PolicyRule) bool {
+			return slices.Equal(r.APIGroups, single.APIGroups) && slices.Equal(r.Resources, single.Resources) &&
+				slices.Equal(r.ResourceNames, single.ResourceNames) && slices.Equal(r.NonResourceURLs, single.NonResourceURLs)
+		})
+		if at < 0 {
+			all = append(all, single)
+			continue
+		}
+		all[at].Verbs = append(slices.Clip(all[at].Verbs), single.Verbs...)
+	}
+	return all
+}
+
 // describe writes a rule as upstream's message does: {APIGroups:[""], Resources:["pods"], Verbs:["get"]}.
 func describe(rule *rbacv1.PolicyRule) string {
 	var parts []string
@@ -114,11 +148,7 @@ func describe(rule *rbacv1.PolicyRule) string {
 		values []string
 	}{{"APIGroups", rule.APIGroups}, {"Resources", rule.Resources}, {"NonResourceURLs", rule.NonResourceURLs}, {"ResourceNames", rule.ResourceNames}, {"Verbs", rule.Verbs}} {
 		if len(part.values) > 0 {
-			quoted := make([]string, len(part.values))
-			for i, value := range part.values {
-				quoted[i] = fmt.Sprintf("%q", value)
-			}
-			parts = append(parts, part.name+":["+strings.Join(quoted, ", ")+"]")
+			parts = append(parts, fmt.Sprintf("%s:%q", part.name, part.values))
 		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"

@@ -37,8 +37,8 @@ func matchesResource(list []string, resource, subresource string) bool {
 		if s == "*" {
 			return true
 		}
-		name, sub, _ := strings.Cut(s, "/")
-		if sub == subresource && (name == resource || name == "*" && sub != "") {
+		name, sub, found := strings.Cut(s, "/")
+		if sub == subresource && found == (sub != "") && (name == resource || name == "*" && found) {
 			return true
 		}
 	}

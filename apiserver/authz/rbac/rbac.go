@@ -182,12 +182,21 @@ func (a *Authorizer) index(namespace string) map[subject][]binding {
 	if ok {
 		return index
 	}
+	if namespace != "" && !a.bound(namespace) {
+		return nil // and nothing is kept of it: clients may ask for any name
+	}
 	// The lock is held while building, so that a change during it is not lost: forget waits and then drops the index.
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	index = a.build(namespace)
 	a.bindings[namespace] = index
 	return index
+}
+
+// bound says whether a namespace has any RoleBinding.
+func (a *Authorizer) bound(namespace string) bool {
+	some, err := a.informers.RoleBindings().Lister().RoleBindings(namespace).List(labels.Everything())
+	return err == nil && len(some) > 0 // listers of informers do not fail
 }
 
 func (a *Authorizer) build(namespace string) map[subject][]binding {
