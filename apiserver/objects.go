@@ -33,6 +33,12 @@ func (o *opening) PodsOn(ctx context.Context, name string) ([]*corev1.Pod, error
 	return found, nil
 }
 
+// PersistentVolumeClaim is node.Objects.
+func (o *opening) PersistentVolumeClaim(ctx context.Context, namespace, name string) (*corev1.PersistentVolumeClaim, error) {
+	gvr := schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	return lookup[*corev1.PersistentVolumeClaim](ctx, o, gvr, store.Key{Namespace: namespace, Name: name})
+}
+
 // PersistentVolume is node.Objects.
 func (o *opening) PersistentVolume(ctx context.Context, name string) (*corev1.PersistentVolume, error) {
 	return lookup[*corev1.PersistentVolume](ctx, o, schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}, store.Key{Name: name})

@@ -35,7 +35,8 @@ func NameOf(user resource.User) (string, bool) {
 type Objects interface {
 	// PodsOn returns the Pods bound to a node. They are shared: never change them.
 	PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error)
-	// PersistentVolume and VolumeAttachment return an object by name; NotFound if there is none.
+	// PersistentVolumeClaim, PersistentVolume and VolumeAttachment return an object by name; NotFound if there is none.
+	PersistentVolumeClaim(ctx context.Context, namespace, name string) (*corev1.PersistentVolumeClaim, error)
 	PersistentVolume(ctx context.Context, name string) (*corev1.PersistentVolume, error)
 	VolumeAttachment(ctx context.Context, name string) (*storagev1.VolumeAttachment, error)
 }
@@ -88,7 +89,7 @@ var rules = []rule{
 	{"", "pods", "", []string{"get", "list", "watch", "create", "delete"}, ownPods},
 	{"", "pods", "status", change, nil}, // NodeRestriction checks that the pod is bound to the node
 	{"", "pods", "eviction", []string{"create"}, nil},
-	{"", "secrets", "", read, usedBy(podUsesSecret)},
+	{"", "secrets", "", read, usedSecret},
 	{"", "configmaps", "", read, usedBy(podUsesConfigMap)},
 	{"", "persistentvolumeclaims", "", read, usedBy(podUsesClaim)},
 	{"", "persistentvolumeclaims", "status", []string{"get", "update", "patch"}, usedBy(podUsesClaim)},

@@ -28,7 +28,45 @@ func usedBy(uses func(pod *corev1.Pod, name string) bool) func(ctx context.Conte
 
 func (a *Authorizer) anyPod(ctx context.Context, node string, f func(*corev1.Pod) bool) bool {
 	pods, err := a.Objects.PodsOn(ctx, node)
-	return err == nil && slices.ContainsFunc(pods, f) // what cannot be looked up is not allowed
+	// What cannot be looked up is not allowed. Mirror Pods are the node's own word: what they name, it gains no right to.
+	return err == nil && slices.ContainsFunc(pods, func(pod *corev1.Pod) bool {
+		_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+		return !mirror && f(pod)
+	})
+}
+
+// usedSecret permits reading secrets of the node's pods, and those that the volumes of their claims are mounted with, which may
+// be in any namespace.
+func usedSecret(ctx context.Context, a *Authorizer, node string, info *request.Info) string {
+	objection := usedBy(podUsesSecret)(ctx, a, node, info)
+	if objection == "" || info.Name == "" {
+		return objection
+	}
+	found := a.anyPod(ctx, node, func(pod *corev1.Pod) bool {
+		return slices.ContainsFunc(claimsOf(pod), func(claim string) bool { return a.claimUsesSecret(ctx, pod.Namespace, claim, info) })
+	})
+	if found {
+		return ""
+	}
+	return objection
+}
+
+func (a *Authorizer) claimUsesSecret(ctx context.Context, namespace, name string, info *request.Info) bool {
+	claim, err := a.Objects.PersistentVolumeClaim(ctx, namespace, name)
+	if err != nil || claim.Spec.VolumeName == "" {
+		return false
+	}
+	volume, err := a.Objects.PersistentVolume(ctx, claim.Spec.VolumeName)
+	if err != nil || volume.Spec.CSI == nil {
+		return false
+	}
+	if owner := volume.Spec.ClaimRef; owner == nil || owner.Namespace != namespace || owner.Name != name {
+		return false // the claim says so, but the volume is another's
+	}
+	csi := volume.Spec.CSI
+	return slices.ContainsFunc([]*corev1.SecretReference{csi.NodeStageSecretRef, csi.NodePublishSecretRef, csi.NodeExpandSecretRef}, func(ref *corev1.SecretReference) bool {
+		return ref != nil && ref.Namespace == info.Namespace && ref.Name == info.Name
+	})
 }
 
 // ownVolume permits reading a PersistentVolume whose claim a pod of the node uses.
@@ -59,17 +97,21 @@ func podUsesServiceAccount(pod *corev1.Pod, name string) bool {
 	return pod.Spec.ServiceAccountName == name
 }
 
-func podUsesClaim(pod *corev1.Pod, name string) bool {
+func podUsesClaim(pod *corev1.Pod, name string) bool { return slices.Contains(claimsOf(pod), name) }
+
+// claimsOf are the names of a pod's claims, its own ephemeral ones too.
+func claimsOf(pod *corev1.Pod) []string {
+	var names []string
 	for i := range pod.Spec.Volumes {
 		volume := &pod.Spec.Volumes[i]
-		if claim := volume.PersistentVolumeClaim; claim != nil && claim.ClaimName == name {
-			return true
+		if claim := volume.PersistentVolumeClaim; claim != nil {
+			names = append(names, claim.ClaimName)
 		}
-		if volume.Ephemeral != nil && pod.Name+"-"+volume.Name == name {
-			return true
+		if volume.Ephemeral != nil {
+			names = append(names, pod.Name+"-"+volume.Name)
 		}
 	}
-	return false
+	return names
 }
 
 func podUsesResourceClaim(pod *corev1.Pod, name string) bool {
