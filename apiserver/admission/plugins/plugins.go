@@ -30,8 +30,10 @@ type entry struct {
 // all is every plug-in in upstream's order: what changes objects comes before what counts and refuses them.
 var all = []entry{
 	{name: "NamespaceLifecycle", make: namespaceLifecycle},       // nothing else matters in a namespace that is not there
+	{name: "LimitRanger", make: limitRanger},                     // fills in amounts, which quotas charge
 	{name: "ServiceAccount", make: serviceAccount},               // adds volumes, which others look at
 	{name: "TaintNodesByCondition", make: taintNodesByCondition}, //
+	{name: "PodSecurity", make: podSecurity},                     //
 	{name: "Priority", make: priority},                           //
 	{name: "DefaultTolerationSeconds", make: defaultTolerations}, //
 	{name: "StorageObjectInUseProtection", make: storageInUse},   //
