@@ -9,7 +9,9 @@ import (
 	"github.com/septet-io/septet/controllers/daemonset"
 	"github.com/septet-io/septet/controllers/deployment"
 	"github.com/septet-io/septet/controllers/disruption"
+	"github.com/septet-io/septet/controllers/endpoints"
 	"github.com/septet-io/septet/controllers/endpointslice"
+	"github.com/septet-io/septet/controllers/endpointslicemirroring"
 	"github.com/septet-io/septet/controllers/ephemeralvolume"
 	"github.com/septet-io/septet/controllers/garbagecollector"
 	"github.com/septet-io/septet/controllers/hpa"
@@ -216,6 +218,21 @@ var all = []Entry{
 		Name: "resourcequota-controller", Alias: "resourcequota", Account: "resourcequota-controller",
 		Flag: "concurrent-resource-quota-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) { return one(resourcequota.New(e.Set, e.Workers)) },
+	},
+	{
+		Name: "endpoints-controller", Alias: "endpoint", Account: "endpoint-controller",
+		Flag: "concurrent-endpoint-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			return one(endpoints.New(e.Set, e.Events("endpoint-controller"), e.Workers, e.Config.Endpoints.ObjectBatchPeriod))
+		},
+	},
+	{
+		Name: "endpointslice-mirroring-controller", Alias: "endpointslicemirroring", Account: "endpointslicemirroring-controller",
+		Flag: "mirroring-concurrent-service-endpoint-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) {
+			c := e.Config.Endpoints
+			return one(endpointslicemirroring.New(e.Set, e.Events("endpoint-slice-mirroring-controller"), e.Workers, orDefault(c.MaxPerMirroredSubset, 1000), c.MirrorBatchPeriod))
+		},
 	},
 
 	// Cleaning up, from single objects to whole namespaces. The garbage collector comes last: it listens to the

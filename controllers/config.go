@@ -108,6 +108,8 @@ type Endpoints struct {
 	MaxPerSlice, MaxPerMirroredSubset int
 	// BatchPeriod is how long Pod changes are collected before a Service's endpoints are written; at once if 0.
 	BatchPeriod time.Duration
+	// ObjectBatchPeriod is the same for Endpoints objects, MirrorBatchPeriod for slices that are copied from such.
+	ObjectBatchPeriod, MirrorBatchPeriod time.Duration
 }
 
 // HPA is what the horizontal pod autoscaler goes by.

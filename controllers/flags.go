@@ -133,6 +133,8 @@ func (o *options) addRest(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Endpoints.MaxPerSlice, "max-endpoints-per-slice", 100, "most endpoints in an EndpointSlice")
 	flags.IntVar(&c.Endpoints.MaxPerMirroredSubset, "mirroring-max-endpoints-per-subset", 1000, "most endpoints mirrored from an Endpoints subset")
 	flags.DurationVar(&c.Endpoints.BatchPeriod, "endpointslice-updates-batch-period", 0, "how long Pod changes are collected before slices are written")
+	flags.DurationVar(&c.Endpoints.ObjectBatchPeriod, "endpoint-updates-batch-period", 0, "how long Pod changes are collected before Endpoints are written")
+	flags.DurationVar(&c.Endpoints.MirrorBatchPeriod, "mirroring-endpointslice-updates-batch-period", 0, "how long changes of Endpoints are collected before they are mirrored")
 	flags.DurationVar(&c.HPA.SyncPeriod, "horizontal-pod-autoscaler-sync-period", 15*time.Second, "how often the autoscaler looks at metrics")
 	flags.Float64Var(&c.HPA.Tolerance, "horizontal-pod-autoscaler-tolerance", 0.1, "change of a metric's ratio from 1 that is ignored")
 	flags.DurationVar(&c.HPA.DownscaleStabilization, "horizontal-pod-autoscaler-downscale-stabilization", 5*time.Minute, "how long the highest recommendation holds")

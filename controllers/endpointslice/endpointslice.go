@@ -18,6 +18,7 @@ import (
 
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/controllers/index"
+	"github.com/septet-io/septet/controllers/pods"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/reconcile"
 )
@@ -31,7 +32,7 @@ type controller struct {
 	events                        record.EventRecorder
 	perSlice                      int
 	batch                         time.Duration
-	written                       written
+	written                       Written
 }
 
 // New returns the controller. perSlice is the most endpoints in a slice; batch is how long Pods' changes are collected.
@@ -57,7 +58,7 @@ func New(set *client.Set, events record.EventRecorder, workers, perSlice int, ba
 
 // onPod finds the Services of a Pod whose endpoint changes.
 func (c *controller) onPod(old, pod *corev1.Pod) []reconcile.Key {
-	if old != nil && pod != nil && !endpointChanged(old, pod) {
+	if old != nil && pod != nil && !Changed(old, pod) {
 		return nil
 	}
 	var keys []reconcile.Key
@@ -74,10 +75,10 @@ func (c *controller) onPod(old, pod *corev1.Pod) []reconcile.Key {
 	return keys
 }
 
-// endpointChanged says whether an update of a Pod can change its endpoint.
-func endpointChanged(old, pod *corev1.Pod) bool {
-	return ready(old) != ready(pod) || old.Status.PodIP != pod.Status.PodIP || len(old.Status.PodIPs) != len(pod.Status.PodIPs) ||
-		(old.DeletionTimestamp == nil) != (pod.DeletionTimestamp == nil) || ended(old) != ended(pod) ||
+// Changed says whether an update of a Pod can change its endpoint.
+func Changed(old, pod *corev1.Pod) bool {
+	return pods.Ready(old) != pods.Ready(pod) || old.Status.PodIP != pod.Status.PodIP || len(old.Status.PodIPs) != len(pod.Status.PodIPs) ||
+		(old.DeletionTimestamp == nil) != (pod.DeletionTimestamp == nil) || pods.Ended(old) != pods.Ended(pod) ||
 		old.Spec.NodeName != pod.Spec.NodeName || old.Spec.Hostname != pod.Spec.Hostname || old.Spec.Subdomain != pod.Spec.Subdomain ||
 		!equality.Semantic.DeepEqual(old.Labels, pod.Labels)
 }
@@ -123,8 +124,8 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		}
 	}
 	slices := c.slicesOf(key)
-	if c.written.ahead(key, slices) {
-		return reconcile.Result{After: catchUp}, nil // the informer has not seen our last writes; it will wake us
+	if c.written.Ahead(key, slices) {
+		return reconcile.Result{After: CatchUp}, nil // the informer has not seen our last writes; it will wake us
 	}
 	changes := Plan(Snapshot{Service: service, Pods: c.podsOf(service), Slices: slices, Zone: c.zoneOf, PerSlice: c.perSlice})
 	if err := c.write(ctx, service, changes); err != nil {
@@ -140,7 +141,7 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 // removeAll deletes the slices of a Service that has no selector any more. Those of one that is gone are the garbage
 // collector's.
 func (c *controller) removeAll(ctx context.Context, key reconcile.Key, there bool) error {
-	c.written.forget(key)
+	c.written.Forget(key)
 	if !there {
 		return nil
 	}
@@ -188,13 +189,13 @@ func (c *controller) write(ctx context.Context, service *corev1.Service, changes
 		made, err := api.Create(ctx, slice, metav1.CreateOptions{})
 		errs = append(errs, wrap("create", slice.GenerateName, err))
 		c.note(ctx, service, made, "create slice", err)
-		c.written.note(key, made, err)
+		c.written.Note(key, made, err)
 	}
 	for _, slice := range changes.Update {
 		made, err := api.Update(ctx, slice, metav1.UpdateOptions{})
 		errs = append(errs, wrap("update", slice.Name, err))
 		c.note(ctx, service, made, "update slice", err)
-		c.written.note(key, made, err)
+		c.written.Note(key, made, err)
 	}
 	for _, slice := range changes.Delete {
 		errs = append(errs, wrap("delete", slice.Name, c.remove(ctx, slice)))

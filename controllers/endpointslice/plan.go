@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/septet-io/septet/controllers/pods"
 )
 
 // Snapshot is all that the slices of a Service depend on.
@@ -42,7 +44,7 @@ func Plan(s Snapshot) Changes {
 	groups := s.groups()
 	var changes Changes
 	for _, slice := range s.Slices {
-		g := groups[groupKey(slice.AddressType, slice.Ports)]
+		g := groups[Shape(slice.AddressType, slice.Ports)]
 		if g == nil {
 			changes.Delete = append(changes.Delete, slice)
 			continue
@@ -86,10 +88,10 @@ func (c *Changes) place(s *Snapshot, g *group) {
 		addresses = append(addresses, address)
 	}
 	sort.Strings(addresses)
-	key := groupKey(g.family, g.ports)
+	key := Shape(g.family, g.ports)
 	here := 0
 	for _, slice := range c.Update {
-		if groupKey(slice.AddressType, slice.Ports) != key {
+		if Shape(slice.AddressType, slice.Ports) != key {
 			continue
 		}
 		here++
@@ -117,11 +119,11 @@ func (c *Changes) settle(s *Snapshot) {
 		old[slice.Name] = slice
 	}
 	for _, slice := range slices.Concat(c.Update, c.Create) {
-		left[groupKey(slice.AddressType, slice.Ports)]++
+		left[Shape(slice.AddressType, slice.Ports)]++
 	}
 	var updates []*discoveryv1.EndpointSlice
 	for _, slice := range c.Update {
-		key := groupKey(slice.AddressType, slice.Ports)
+		key := Shape(slice.AddressType, slice.Ports)
 		if len(slice.Endpoints) == 0 && left[key] > 1 {
 			left[key]--
 			c.Delete = append(c.Delete, old[slice.Name])
@@ -143,7 +145,7 @@ func (s *Snapshot) groups() map[string]*group {
 	families := s.families()
 	used := map[discoveryv1.AddressType]bool{}
 	for _, pod := range s.Pods {
-		if ended(pod) || len(pod.Status.PodIPs) == 0 && pod.Status.PodIP == "" {
+		if pods.Ended(pod) || len(pod.Status.PodIPs) == 0 && pod.Status.PodIP == "" {
 			continue
 		}
 		if pod.DeletionTimestamp != nil && pod.Spec.NodeName == "" {
@@ -151,11 +153,11 @@ func (s *Snapshot) groups() map[string]*group {
 		}
 		ports := portsOf(s.Service, pod)
 		for _, family := range families {
-			address := addressOf(pod, family)
+			address := Address(pod, family)
 			if address == "" {
 				continue
 			}
-			key := groupKey(family, ports)
+			key := Shape(family, ports)
 			if groups[key] == nil {
 				groups[key] = &group{family, ports, map[string]discoveryv1.Endpoint{}}
 			}
@@ -165,7 +167,7 @@ func (s *Snapshot) groups() map[string]*group {
 	}
 	for _, family := range families {
 		if !used[family] {
-			groups[groupKey(family, nil)] = &group{family: family}
+			groups[Shape(family, nil)] = &group{family: family}
 		}
 	}
 	return groups
@@ -182,7 +184,8 @@ func (s *Snapshot) families() []discoveryv1.AddressType {
 	return families
 }
 
-func addressOf(pod *corev1.Pod, family discoveryv1.AddressType) string {
+// Address returns a Pod's address of a family, empty if it has none.
+func Address(pod *corev1.Pod, family discoveryv1.AddressType) string {
 	ips := pod.Status.PodIPs
 	if len(ips) == 0 {
 		ips = []corev1.PodIP{{IP: pod.Status.PodIP}}
@@ -197,7 +200,7 @@ func addressOf(pod *corev1.Pod, family discoveryv1.AddressType) string {
 
 // endpoint describes a Pod as an endpoint.
 func (s *Snapshot) endpoint(pod *corev1.Pod, address string) discoveryv1.Endpoint {
-	serving, terminating := ready(pod), pod.DeletionTimestamp != nil
+	serving, terminating := pods.Ready(pod), pod.DeletionTimestamp != nil
 	endpoint := discoveryv1.Endpoint{
 		Addresses: []string{address},
 		Conditions: discoveryv1.EndpointConditions{
@@ -244,7 +247,7 @@ func portsOf(service *corev1.Service, pod *corev1.Pod) []discoveryv1.EndpointPor
 	ports := []discoveryv1.EndpointPort{}
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]
-		number, ok := targetPort(pod, port)
+		number, ok := TargetPort(pod, port)
 		if !ok {
 			continue
 		}
@@ -255,7 +258,8 @@ func portsOf(service *corev1.Service, pod *corev1.Pod) []discoveryv1.EndpointPor
 	return ports
 }
 
-func targetPort(pod *corev1.Pod, port *corev1.ServicePort) (int32, bool) {
+// TargetPort finds a Service's port at a Pod; false if the Pod does not name it.
+func TargetPort(pod *corev1.Pod, port *corev1.ServicePort) (int32, bool) {
 	if name := port.TargetPort.StrVal; port.TargetPort.Type == 1 {
 		for _, containers := range [][]corev1.Container{pod.Spec.Containers, sidecars(pod)} {
 			for i := range containers {
@@ -284,8 +288,8 @@ func sidecars(pod *corev1.Pod) []corev1.Container {
 	return found
 }
 
-// groupKey is the same for slices that can share endpoints.
-func groupKey(family discoveryv1.AddressType, ports []discoveryv1.EndpointPort) string {
+// Shape is the same for slices that can share endpoints.
+func Shape(family discoveryv1.AddressType, ports []discoveryv1.EndpointPort) string {
 	parts := make([]string, 0, len(ports))
 	for _, p := range ports {
 		parts = append(parts, strings.Join([]string{
@@ -301,7 +305,7 @@ func (s *Snapshot) fresh(g *group) *discoveryv1.EndpointSlice {
 	controller := metav1.NewControllerRef(s.Service, corev1.SchemeGroupVersion.WithKind("Service"))
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: namePrefix(s.Service.Name), Namespace: s.Service.Namespace, OwnerReferences: []metav1.OwnerReference{*controller},
+			GenerateName: NamePrefix(s.Service.Name), Namespace: s.Service.Namespace, OwnerReferences: []metav1.OwnerReference{*controller},
 		},
 		AddressType: g.family, Ports: g.ports, Endpoints: []discoveryv1.Endpoint{},
 	}
@@ -310,8 +314,8 @@ func (s *Snapshot) fresh(g *group) *discoveryv1.EndpointSlice {
 	return slice
 }
 
-// namePrefix leaves room for the generated part of a name.
-func namePrefix(service string) string {
+// NamePrefix leaves room for the generated part of a name.
+func NamePrefix(service string) string {
 	const most = 63 - 5 - 1
 	if len(service) > most {
 		service = service[:most]
@@ -339,14 +343,7 @@ func (s *Snapshot) dress(slice *discoveryv1.EndpointSlice) {
 
 // stamp notes when the change happened that made the slice be written.
 func (s *Snapshot) stamp(slice *discoveryv1.EndpointSlice) {
-	last := s.Service.CreationTimestamp.Time
-	for _, pod := range s.Pods {
-		for _, condition := range pod.Status.Conditions {
-			if condition.Type == corev1.PodReady && condition.LastTransitionTime.After(last) {
-				last = condition.LastTransitionTime.Time
-			}
-		}
-	}
+	last := LastChange(s.Service, s.Pods)
 	if last.IsZero() {
 		return
 	}
@@ -356,15 +353,13 @@ func (s *Snapshot) stamp(slice *discoveryv1.EndpointSlice) {
 	slice.Annotations[corev1.EndpointsLastChangeTriggerTime] = last.UTC().Format(time.RFC3339Nano)
 }
 
-func ready(pod *corev1.Pod) bool {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
+// LastChange is when the last thing happened that can have changed a Service's endpoints; zero if that is not known.
+func LastChange(service *corev1.Service, of []*corev1.Pod) time.Time {
+	last := service.CreationTimestamp.Time
+	for _, pod := range of {
+		if ready := pods.Condition(pod, corev1.PodReady); ready != nil && ready.LastTransitionTime.After(last) {
+			last = ready.LastTransitionTime.Time
 		}
 	}
-	return false
-}
-
-func ended(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return last
 }

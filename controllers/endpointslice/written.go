@@ -9,13 +9,13 @@ import (
 	"github.com/septet-io/septet/reconcile"
 )
 
-// catchUp is after what time a Service is looked at again although the informer may still be behind: a write may have been
+// CatchUp is after what time a Service is looked at again although the informer may still be behind: a write may have been
 // undone by somebody else before it was seen.
-const catchUp = time.Second
+const CatchUp = time.Second
 
-// written remembers what was written last of each Service's slices until the informer shows it: a plan made without it would
+// Written remembers what was written last of each Service's slices until the informer shows it: a plan made without it would
 // make the same slices twice. The zero value is empty.
-type written struct {
+type Written struct {
 	mu sync.Mutex
 	// slices is guarded by mu: by Service, then by slice name, the generation that was written and when.
 	slices map[reconcile.Key]map[string]write
@@ -26,7 +26,8 @@ type write struct {
 	at         time.Time
 }
 
-func (w *written) note(service reconcile.Key, slice *discoveryv1.EndpointSlice, err error) {
+// Note remembers a slice as the server returned it; a write that failed is passed over.
+func (w *Written) Note(service reconcile.Key, slice *discoveryv1.EndpointSlice, err error) {
 	if err != nil {
 		return
 	}
@@ -41,14 +42,15 @@ func (w *written) note(service reconcile.Key, slice *discoveryv1.EndpointSlice, 
 	w.slices[service][slice.Name] = write{slice.Generation, time.Now()}
 }
 
-func (w *written) forget(service reconcile.Key) {
+// Forget ends the memory of a Service that has no slices any more.
+func (w *Written) Forget(service reconcile.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.slices, service)
 }
 
-// ahead says whether something that was written is not among the slices that the informer shows.
-func (w *written) ahead(service reconcile.Key, shown []*discoveryv1.EndpointSlice) bool {
+// Ahead says whether something that was written is not among the slices that the informer shows.
+func (w *Written) Ahead(service reconcile.Key, shown []*discoveryv1.EndpointSlice) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	waiting := w.slices[service]
@@ -58,7 +60,7 @@ func (w *written) ahead(service reconcile.Key, shown []*discoveryv1.EndpointSlic
 		}
 	}
 	for name, last := range waiting {
-		if time.Since(last.at) > catchUp {
+		if time.Since(last.at) > CatchUp {
 			delete(waiting, name)
 		}
 	}
