@@ -12,9 +12,11 @@ func HorizontalPodAutoscalers() *resource.Kind {
 	return resource.Define(resource.Definition[*autoscalingv2.HorizontalPodAutoscaler]{
 		Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler", Plural: "horizontalpodautoscalers",
 		Short: []string{"hpa"}, Categories: []string{"all"}, Scope: resource.Namespaced,
-		Default: defaultAutoscaler,
+		Default:  defaultAutoscaler,
+		Validate: validateAutoscaler, ValidateUpdate: validateAutoscalerUpdate,
 		Views: []resource.View[*autoscalingv2.HorizontalPodAutoscaler]{{
 			Name: "status", Prepare: func(_ *resource.Request, obj, old *autoscalingv2.HorizontalPodAutoscaler) { obj.Spec = old.Spec },
+			Validate: validateAutoscalerStatus,
 		}},
 		Columns: columns(func(h *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv2.HorizontalPodAutoscaler { return h }),
 	})

@@ -13,7 +13,8 @@ import (
 func CSIDrivers() *resource.Kind {
 	return resource.Define(resource.Definition[*storagev1.CSIDriver]{
 		Group: "storage.k8s.io", Version: "v1", Kind: "CSIDriver", Plural: "csidrivers",
-		Scope:      resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateCSIDriver, ValidateUpdate: validateCSIDriverUpdate,
 		Generation: true, RequireVersion: true,
 		Default: defaultCSIDriver,
 		Columns: csiDriverColumns(),

@@ -10,7 +10,8 @@ import (
 func CSINodes() *resource.Kind {
 	return resource.Define(resource.Definition[*storagev1.CSINode]{
 		Group: "storage.k8s.io", Version: "v1", Kind: "CSINode", Plural: "csinodes",
-		Scope:          resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateCSINode, ValidateUpdate: validateCSINodeUpdate,
 		RequireVersion: true,
 		Columns: []resource.Column[*storagev1.CSINode]{
 			resource.Name[*storagev1.CSINode](),

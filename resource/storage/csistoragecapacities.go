@@ -11,7 +11,8 @@ func CSIStorageCapacities() *resource.Kind {
 	doc := storagev1.CSIStorageCapacity{}.SwaggerDoc()
 	return resource.Define(resource.Definition[*storagev1.CSIStorageCapacity]{
 		Group: "storage.k8s.io", Version: "v1", Kind: "CSIStorageCapacity", Plural: "csistoragecapacities",
-		Scope:          resource.Namespaced,
+		Scope:    resource.Namespaced,
+		Validate: validateCapacity, ValidateUpdate: validateCapacityUpdate,
 		RequireVersion: true,
 		Columns: []resource.Column[*storagev1.CSIStorageCapacity]{
 			resource.Name[*storagev1.CSIStorageCapacity](),

@@ -19,6 +19,7 @@ func StorageClasses() *resource.Kind {
 	return resource.Define(resource.Definition[*storagev1.StorageClass]{
 		Group: "storage.k8s.io", Version: "v1", Kind: "StorageClass", Plural: "storageclasses",
 		Short: []string{"sc"}, Scope: resource.Cluster,
+		Validate: validateStorageClass, ValidateUpdate: validateStorageClassUpdate,
 		Default: defaultStorageClass,
 		Columns: storageClassColumns(),
 	})

@@ -12,9 +12,10 @@ func VolumeAttachments() *resource.Kind {
 	doc := storagev1.VolumeAttachmentSpec{}.SwaggerDoc()
 	return resource.Define(resource.Definition[*storagev1.VolumeAttachment]{
 		Group: "storage.k8s.io", Version: "v1", Kind: "VolumeAttachment", Plural: "volumeattachments",
-		Scope:          resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateAttachment, ValidateUpdate: validateAttachmentUpdate,
 		RequireVersion: true,
-		Views:          []resource.View[*storagev1.VolumeAttachment]{{Name: "status", Prepare: prepareAttachmentStatus}},
+		Views:          []resource.View[*storagev1.VolumeAttachment]{{Name: "status", Prepare: prepareAttachmentStatus, Validate: validateAttachmentStatus}},
 		Columns: []resource.Column[*storagev1.VolumeAttachment]{
 			resource.Name[*storagev1.VolumeAttachment](),
 			resource.Text("Attacher", doc["attacher"], func(a *storagev1.VolumeAttachment) string { return a.Spec.Attacher }),

@@ -11,6 +11,7 @@ func VolumeAttributesClasses() *resource.Kind {
 	return resource.Define(resource.Definition[*storagev1.VolumeAttributesClass]{
 		Group: "storage.k8s.io", Version: "v1", Kind: "VolumeAttributesClass", Plural: "volumeattributesclasses",
 		Short: []string{"vac"}, Scope: resource.Cluster,
+		Validate: validateAttributesClass, ValidateUpdate: validateAttributesClassUpdate,
 		Columns: []resource.Column[*storagev1.VolumeAttributesClass]{
 			resource.Name[*storagev1.VolumeAttributesClass](),
 			resource.Text("DriverName", storagev1.VolumeAttributesClass{}.SwaggerDoc()["driverName"],
