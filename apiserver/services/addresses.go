@@ -46,14 +46,13 @@ func (t *taking) takeAddresses() {
 	}
 	t.new.service, t.new.addresses, t.new.ports = holdings(t.service).service, map[netip.Addr]bool{}, map[int32]bool{}
 	for i, family := range spec.IPFamilies {
-		path := field.NewPath("spec", "clusterIPs").Index(i)
 		if i < len(spec.ClusterIPs) {
-			t.takeNamed(path, spec.ClusterIPs[i], family)
+			t.takeNamed(spec.ClusterIPs[i], family)
 			continue
 		}
 		address, err := t.a.addresses.any(t.ctx, family, t.service)
 		if err != nil {
-			t.fail(path, "", err)
+			t.fail(field.NewPath("spec", "clusterIPs"), spec.ClusterIPs, err)
 			return
 		}
 		t.new.addresses[address] = true
@@ -64,7 +63,7 @@ func (t *taking) takeAddresses() {
 	}
 }
 
-func (t *taking) takeNamed(path *field.Path, ip string, family corev1.IPFamily) {
+func (t *taking) takeNamed(ip string, family corev1.IPFamily) {
 	address, err := netip.ParseAddr(ip)
 	if err != nil {
 		return // validation says so
@@ -72,11 +71,14 @@ func (t *taking) takeNamed(path *field.Path, ip string, family corev1.IPFamily) 
 	if t.had.addresses[address] || familyOf(address) != family {
 		return
 	}
-	if err := t.a.addresses.take(t.ctx, address, t.service); err != nil {
-		t.fail(path, ip, fmt.Errorf("failed to allocate IP %s: %w", ip, err))
+	held, err := t.a.addresses.take(t.ctx, address, t.service)
+	if err != nil {
+		t.fail(field.NewPath("spec", "clusterIPs"), t.service.Spec.ClusterIPs, fmt.Errorf("failed to allocate IP %s: %w", ip, err))
 		return
 	}
-	t.new.addresses[address] = true
+	if !held { // else it is not this write's to give back: the Service may be there already
+		t.new.addresses[address] = true
+	}
 }
 
 // ranges are those of a family: the configured ones and the ServiceCIDR objects that are ready.
@@ -183,8 +185,8 @@ func nth(prefix netip.Prefix, offset uint64) netip.Addr {
 	return address
 }
 
-// take takes a certain address.
-func (a *addresses) take(ctx context.Context, address netip.Addr, service *corev1.Service) error {
+// take takes a certain address. held says that the Service had it before: a crash may have left it so, or the Service is there.
+func (a *addresses) take(ctx context.Context, address netip.Addr, service *corev1.Service) (held bool, err error) {
 	ranges := a.ranges(ctx, familyOf(address))
 	inside := false
 	var texts []string
@@ -194,27 +196,30 @@ func (a *addresses) take(ctx context.Context, address netip.Addr, service *corev
 		texts = append(texts, prefix.String())
 	}
 	if !inside {
-		return refusal(fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", address, strings.Join(texts, ",")))
+		return false, refusal(fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", address, strings.Join(texts, ",")))
 	}
-	err := a.create(ctx, address, service)
+	err = a.create(ctx, address, service)
 	if apierrors.IsAlreadyExists(err) {
 		if a.ownedBy(ctx, address, service) {
-			return nil
+			return true, nil
 		}
-		return refusal("provided IP is already allocated")
+		return false, refusal("provided IP is already allocated")
 	}
-	return err
+	return false, err
 }
 
-// ownedBy says whether an address is the Service's already: a crash may have left it so.
+// ownedBy says whether an address is the Service's already.
 func (a *addresses) ownedBy(ctx context.Context, address netip.Addr, service *corev1.Service) bool {
 	item, err := a.resources.Get(ipAddresses).Open().Get(ctx, store.Key{Name: address.String()}, "")
 	if err != nil {
 		return false
 	}
 	object, ok := item.Object.(*networkingv1.IPAddress)
+	if !ok {
+		return false
+	}
 	ref := object.Spec.ParentRef
-	return ok && ref != nil && ref.Resource == "services" && ref.Namespace == service.Namespace && ref.Name == service.Name
+	return ref != nil && ref.Resource == "services" && ref.Namespace == service.Namespace && ref.Name == service.Name
 }
 
 func (a *addresses) create(ctx context.Context, address netip.Addr, service *corev1.Service) error {

@@ -21,8 +21,11 @@ func headless(service *corev1.Service) bool {
 // not send them.
 func keepAllocated(service, old *corev1.Service) {
 	if needsAddress(old) && needsAddress(service) {
-		if service.Spec.ClusterIP == "" && len(service.Spec.ClusterIPs) == 0 {
-			service.Spec.ClusterIP, service.Spec.ClusterIPs = old.Spec.ClusterIP, slices.Clone(old.Spec.ClusterIPs)
+		if service.Spec.ClusterIP == "" {
+			service.Spec.ClusterIP = old.Spec.ClusterIP
+		}
+		if len(service.Spec.ClusterIPs) == 0 && service.Spec.ClusterIP == old.Spec.ClusterIP {
+			service.Spec.ClusterIPs = slices.Clone(old.Spec.ClusterIPs)
 		}
 	}
 	if hasNodePorts(old) && hasNodePorts(service) {
@@ -165,7 +168,7 @@ func (a *Allocator) familiesOf(service *corev1.Service) ([]corev1.IPFamily, fiel
 	switch policy {
 	case corev1.IPFamilyPolicyRequireDualStack:
 		if len(a.families) < 2 {
-			errs = append(errs, field.Invalid(path.Child("ipFamilyPolicy"), policy, "Cluster is not configured for dual-stack services"))
+			errs = append(errs, field.Invalid(path.Child("ipFamilyPolicy"), policy, "this cluster is not configured for dual-stack services"))
 		}
 	case corev1.IPFamilyPolicySingleStack:
 		if len(families) == 2 {

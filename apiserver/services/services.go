@@ -132,7 +132,7 @@ func (t *taking) giveBack() { t.a.release(t.ctx, t.new) }
 func (t *taking) fail(path *field.Path, value any, err error) {
 	var refused refusal
 	if errors.As(err, &refused) {
-		t.errs = append(t.errs, field.Invalid(path, value, refused.Error()))
+		t.errs = append(t.errs, field.Invalid(path, value, err.Error()))
 	} else {
 		t.err = errors.Join(t.err, err)
 	}

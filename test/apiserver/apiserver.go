@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -34,13 +36,50 @@ type Server struct {
 	CA     *pki.Authority
 	CAData []byte
 
-	t    testing.TB
-	stop context.CancelFunc
-	done chan error
+	t        testing.TB
+	dir      string
+	standard *apiserver.Standard // nil: neither authentication by tokens nor authorization nor admission
+	stop     context.CancelFunc
+	done     chan error
 }
 
 // Start runs a server until the test ends. change, if given, may change its configuration.
 func Start(t testing.TB, change ...func(*apiserver.Config)) *Server {
+	t.Helper()
+	s := prepare(t)
+	s.run(change)
+	return s
+}
+
+// StartComplete runs a server that knows, allows and admits its clients as in a cluster, until the test ends. change, if given,
+// may change how.
+func StartComplete(t testing.TB, change ...func(*apiserver.Standard)) *Server {
+	t.Helper()
+	s := prepare(t)
+	private, public := filepath.Join(s.dir, "sa.key"), filepath.Join(s.dir, "sa.pub")
+	if err := pki.EnsureSigningKey(private, public); err != nil {
+		t.Fatalf("key of service accounts: %v", err)
+	}
+	s.standard = &apiserver.Standard{
+		Address: netip.MustParseAddr("192.0.2.1"), Port: 6443, ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/24")},
+		ClientCAFile: filepath.Join(s.dir, "ca.crt"), Issuers: []string{"https://kubernetes.default.svc"}, BootstrapTokens: true,
+		SigningKeyFile: private, KeyFiles: []string{public},
+		// Nobody here makes the default service accounts, nor takes finalizers away.
+		DisablePlugins: []string{"StorageObjectInUseProtection", "ServiceAccount"},
+	}
+	for _, f := range change {
+		f(s.standard)
+	}
+	s.run(nil)
+	select {
+	case <-s.Bootstrapped():
+	case <-time.After(waitStop):
+		t.Fatal("apiserver: not ready within a minute")
+	}
+	return s
+}
+
+func prepare(t testing.TB) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	member, err := etcd.Start(context.Background(), etcd.Config{DataDir: filepath.Join(dir, "etcd"), UnsafeNoFsync: true})
@@ -48,12 +87,11 @@ func Start(t testing.TB, change ...func(*apiserver.Config)) *Server {
 		t.Fatalf("etcd: %v", err)
 	}
 	t.Cleanup(member.Stop)
-	s := &Server{Etcd: member, t: t}
+	s := &Server{Etcd: member, t: t, dir: dir}
 	if s.CA, err = pki.LoadOrCreateAuthority(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key"), "test"); err != nil {
 		t.Fatalf("authority: %v", err)
 	}
 	s.CAData = s.CA.PEM
-	s.run(change)
 	return s
 }
 
@@ -81,13 +119,26 @@ func (s *Server) run(change []func(*apiserver.Config)) {
 		f(&config)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if s.Server, err = apiserver.New(ctx, config); err != nil {
+	if s.standard != nil {
+		s.Server, err = apiserver.Open(ctx, config, *s.standard)
+	} else {
+		s.Server, err = apiserver.New(ctx, config)
+	}
+	if err != nil {
 		cancel()
 		s.t.Fatalf("apiserver: %v", err)
 	}
 	s.URL = "https://" + listener.Addr().String()
 	s.stop, s.done = cancel, make(chan error, 1)
-	go func() { s.done <- s.Run(ctx) }()
+	running, server := make(chan error, 1), s.Server
+	go func() { running <- server.Run(ctx) }()
+	go func() {
+		var bootstrapping error
+		if s.standard != nil {
+			bootstrapping = server.Bootstrap(ctx)
+		}
+		s.done <- errors.Join(<-running, bootstrapping)
+	}()
 	s.t.Cleanup(s.Stop)
 	if _, benchmark := s.t.(*testing.B); !benchmark {
 		s.t.Cleanup(s.Agree)
