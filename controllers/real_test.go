@@ -194,6 +194,9 @@ func selector(app string) *metav1.LabelSelector {
 // TestWorkloads runs one workload of each kind in a namespace of its own, changes some, and deletes the namespace.
 //
 // conformance: namespace-deletion-removes-pods
+// conformance: Deployment RollingUpdate
+// conformance: DaemonSet-RollingUpdate
+// conformance: Garbage Collector, delete replication controller, propagation policy orphan
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -174,6 +174,7 @@ func TestAnImageThatCannotBePulledSaysSo(t *testing.T) {
 	b.until("name", "refused", func(p *v1.Pod) bool { return waitingFor(p) == "InvalidImageName" })
 }
 
+// conformance: Pod liveness probe, using local file, restart
 func TestProbesDecideReadinessAndLife(t *testing.T) {
 	t.Parallel()
 	var isReady, isAlive atomic.Bool
@@ -271,7 +272,6 @@ func TestPodsThatMayNotRunHereFail(t *testing.T) {
 	}
 }
 
-// conformance: In-place Pod Resize
 func TestResourcesChangeInPlace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, criFake.Config{})
@@ -370,7 +370,9 @@ func TestADeadSandboxIsReplaced(t *testing.T) {
 	}
 }
 
-// conformance: PreStop should call prestop when killing a pod
+// conformance: Pod Lifecycle, post start exec hook
+// conformance: Pod Lifecycle, prestop exec hook
+// conformance: Pods, prestop hook
 func TestHooksRun(t *testing.T) {
 	t.Parallel()
 	var started, stopped atomic.Bool

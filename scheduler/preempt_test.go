@@ -15,7 +15,6 @@ import (
 //
 // conformance: Scheduler, Basic Preemption
 // conformance: Scheduler, Preemption for critical pod
-// conformance: Verify the DisruptionTarget condition is added to the preempted pod
 func TestPreemption(t *testing.T) {
 	t.Parallel()
 	c := fakeAPI(t, node("a", "2", "8Gi"), node("b", "2", "8Gi"))

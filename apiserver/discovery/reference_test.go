@@ -68,6 +68,8 @@ func decode[T any](t *testing.T, data []byte) T {
 	return value
 }
 
+// conformance: Admission webhook, discovery document
+// conformance: Discovery, confirm the groupVerion and a resourcefrom each apiGroup
 func TestStableGroupVersionsAreUpstreams(t *testing.T) {
 	t.Parallel()
 	h := builtins()
@@ -111,6 +113,7 @@ func onlyStable(groups []metav1.APIGroup) []metav1.APIGroup {
 	return kept
 }
 
+// conformance: Discovery, confirm the PreferredVersion for each api group
 func TestGroupsAreUpstreamsInItsOrder(t *testing.T) {
 	t.Parallel()
 	want := decode[metav1.APIGroupList](t, reference(t, "apis.json"))
@@ -122,6 +125,7 @@ func TestGroupsAreUpstreamsInItsOrder(t *testing.T) {
 
 const aggregatedAccept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
+// conformance: Aggregated Discovery Endpoint Accept Headers
 func TestAggregatedDiscoveryIsUpstreams(t *testing.T) {
 	t.Parallel()
 	want := decode[apidiscovery.APIGroupDiscoveryList](t, reference(t, "aggregated_v2.json"))

@@ -34,6 +34,8 @@ func histories() int {
 	return 3
 }
 
+// conformance: watch-consistency
+// conformance: watch-configmaps-closed-and-restarted
 func TestHistoriesWithRestartedServers(t *testing.T) {
 	t.Parallel()
 	for n := range histories() {

@@ -25,6 +25,8 @@ func startEtcd(t testing.TB, config etcd.Config) *etcd.Server {
 	return server
 }
 
+// conformance: API Chunking, server should return chunks of results for list calls
+// conformance: watch-configmaps-from-resource-version
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB) (storetest.Maker, *clientv3.Client) {

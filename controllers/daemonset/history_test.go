@@ -16,8 +16,6 @@ import (
 
 // TestATwinRevisionRollsNothing: somebody copies the current revision and touches the set. The copy becomes the
 // current one, and the Pods are taken over rather than replaced.
-//
-// conformance: ControllerRevision, resource lifecycle
 func TestATwinRevisionRollsNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -41,7 +41,6 @@ func web(replicas int32) *appsv1.Deployment {
 // and Pods that become ready as soon as they are there.
 //
 // conformance: Deployment RollingUpdate
-// conformance: Deployment Rollover
 func TestLife(t *testing.T) {
 	t.Parallel()
 	w := controltest.New(t)

@@ -24,6 +24,8 @@ func hard(pairs ...string) corev1.ResourceList {
 }
 
 // TestUsageFollowsObjects that come and go, of kinds that are measured and of those that are only counted.
+//
+// conformance: ResourceQuota, object count quota, configmap
 func TestUsageFollowsObjects(t *testing.T) {
 	t.Parallel()
 	meta := metav1.ObjectMeta{Namespace: "default", Name: "a"}

@@ -123,6 +123,8 @@ func TestTaintComes(t *testing.T) {
 }
 
 // A Pod whose time runs is told so no more when the taint goes. Other changes of the taints do not give it more time.
+//
+// conformance: Taint, Pod Eviction on taint removal
 func TestTaintGoes(t *testing.T) {
 	t.Parallel()
 	w := controltest.New(t)

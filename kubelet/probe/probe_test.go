@@ -21,8 +21,6 @@ import (
 
 const enough = 10 * time.Second
 
-// conformance: Pod http liveness probe, redirected to a local address
-// conformance: Pod http liveness probe, redirected to a non-local address
 func TestHTTPAttempts(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -130,9 +130,9 @@ func testNode() *Node {
 }
 
 // conformance: ConfigMap, from environment variables
-// conformance: Secrets, pod environment from source
 // conformance: DownwardAPI, environment for name, namespace and ip
-// conformance: DownwardAPI, environment for CPU and memory limits and requests
+// conformance: Secrets, pod environment field
+// conformance: DownwardAPI, environment for host ip
 func TestAnEnvironmentIsResolvedInOrder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -194,7 +194,7 @@ func TestAnEnvironmentIsResolvedInOrder(t *testing.T) {
 	}
 }
 
-// conformance: Kubelet, environment variables for services
+// conformance: Pods, service environment variables
 func TestServicesBecomeVariables(t *testing.T) {
 	t.Parallel()
 	service := func(ns, name, ip string, ports ...v1.ServicePort) *v1.Service {

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// conformance: SubPath: Reading content from a configmap volume.
+// conformance: [sig-storage] Subpath Atomic writer volumes should support subpaths with configmap pod [Conformance]
 func TestSubPath(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, configMap("cm", map[string]string{"key": "one"}))

@@ -146,6 +146,8 @@ func eventually(t *testing.T, want string, parts ...string) {
 // conformance: ConfigMap Volume, without mapping
 // conformance: ConfigMap Volume, with mapping
 // conformance: ConfigMap Volume, update
+// conformance: ConfigMap Volume, with mapping, volume mode set
+// conformance: ConfigMap Volume, multiple volume maps
 func TestConfigMapFilesFollowTheObject(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, configMap("cm", map[string]string{"a": "1", "b": "2"}))
@@ -206,7 +208,6 @@ func TestMissingObjects(t *testing.T) {
 	}
 }
 
-// conformance: Secrets Volume, default
 // conformance: Secrets Volume, volume mode 0440, fsGroup 1001 and uid 1000
 func TestSecretsLieInMemory(t *testing.T) {
 	t.Parallel()
@@ -236,6 +237,9 @@ func TestSecretsLieInMemory(t *testing.T) {
 	}
 }
 
+// conformance: TokenRequestProjection should mount a projected volume with token using TokenRequest API.
+// conformance: Projected Volume, DownwardAPI, update labels
+// conformance: Projected Volume, DownwardAPI, CPU limit, node allocatable
 func TestProjectedToken(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, configMap("kube-root-ca.crt", map[string]string{"ca.crt": "CA"}))
@@ -275,6 +279,7 @@ func TestProjectedToken(t *testing.T) {
 }
 
 // conformance: EmptyDir, medium memory, volume mode default
+// conformance: EmptyDir, medium default, volume mode default
 func TestEmptyDirs(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)

@@ -16,6 +16,9 @@ const (
 )
 
 // TestBadRequestsAreAnsweredInUpstreamsWords sends what is wrong and reads what the client is told.
+//
+// conformance: Server side field validation, typed object
+// conformance: Server side field validation, typed unknown metadata
 func TestBadRequestsAreAnsweredInUpstreamsWords(t *testing.T) {
 	t.Parallel()
 	s := Start(t)

@@ -78,6 +78,8 @@ func TestPropagationIsAFinalizer(t *testing.T) {
 }
 
 // TestAPodIsGivenTimeToEnd and only its kubelet, or force, ends it at once.
+//
+// conformance: Pods Generation, graceful delete
 func TestAPodIsGivenTimeToEnd(t *testing.T) {
 	t.Parallel()
 	s := Start(t)

@@ -32,6 +32,8 @@ func says(t *testing.T, out string, words ...string) {
 }
 
 // TestKubectlDoesItsDailyWork runs an unmodified kubectl over everything that needs only the API server.
+//
+// conformance: Kubectl, check version v1
 func TestKubectlDoesItsDailyWork(t *testing.T) {
 	t.Parallel()
 	server := Start(t)
@@ -75,6 +77,8 @@ func TestKubectlDoesItsDailyWork(t *testing.T) {
 }
 
 // TestKubectlDiffs shows that a diff asks the server what would happen.
+//
+// conformance: Kubectl, diff Deployment
 func TestKubectlDiffs(t *testing.T) {
 	t.Parallel()
 	server := Start(t)

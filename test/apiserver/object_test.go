@@ -75,6 +75,8 @@ func TestStatusAndSpecAreApart(t *testing.T) {
 }
 
 // TestScaleIsAViewOfReplicas reads, writes, patches and applies it.
+//
+// conformance: Deployment, completes the scaling of a Deployment subresource
 func TestScaleIsAViewOfReplicas(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
@@ -147,6 +149,8 @@ func TestOneObjectInTwoVersions(t *testing.T) {
 }
 
 // TestPagesShowOneMoment lists in pages while objects come and go.
+//
+// conformance: API Chunking, server should return chunks of results for list calls
 func TestPagesShowOneMoment(t *testing.T) {
 	t.Parallel()
 	s := Start(t)

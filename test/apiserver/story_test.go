@@ -14,6 +14,8 @@ import (
 )
 
 // TestAConfigMapsLife takes one object through every verb, over TLS and in process alike.
+//
+// conformance: ConfigMap Update
 func TestAConfigMapsLife(t *testing.T) {
 	t.Parallel()
 	server := Start(t)

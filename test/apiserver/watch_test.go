@@ -65,6 +65,8 @@ func frames(t *testing.T, server *Server, path string, headers ...string) func()
 }
 
 // TestAWatchTellsWhatHappens follows a selection while objects enter, change and leave it.
+//
+// conformance: watch-configmaps-label-changed
 func TestAWatchTellsWhatHappens(t *testing.T) {
 	t.Parallel()
 	s := Start(t)

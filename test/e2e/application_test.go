@@ -18,6 +18,8 @@ import (
 // TestAnApplicationsLife is the story of a cluster of two nodes: an application of every kind of part is put on it, used,
 // changed under load, moved from node to node, survives the death of what runs it, and is removed without a trace.
 // Its chapters build on each other.
+//
+// conformance: init-container-starts-app-restartalways-pod
 func TestAnApplicationsLife(t *testing.T) {
 	c := start(t, 2)
 	manifest, err := os.ReadFile(filepath.Join("testdata", "application.yaml"))
@@ -75,6 +77,11 @@ func look(t *testing.T, c *cluster) {
 }
 
 // reach tries every Pod and Service from a Pod on each node, by address and by name.
+//
+// conformance: Networking, intra pod http
+// conformance: Service, ClusterIP type, session affinity to ClientIP
+// conformance: Conformance tests minimum number of nodes.
+// conformance: ConfigMap, from environment field
 func reach(t *testing.T, c *cluster) {
 	pods := c.names(t, "pods", "app=web")
 	nodes := map[string]string{} // a Pod on each node
@@ -120,6 +127,7 @@ func get(url string) (string, error) {
 	return string(body), err
 }
 
+// conformance: Service, NodePort Service
 func outside(t *testing.T, c *cluster) {
 	balancer := c.kubectl(t, "get", "service", "web-balanced", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
 	port := c.kubectl(t, "get", "service", "web-node", "-o", "jsonpath={.spec.ports[0].nodePort}")
@@ -135,6 +143,9 @@ func outside(t *testing.T, c *cluster) {
 }
 
 // intoIt uses what goes on to the kubelet: logs, exec, cp and port-forward.
+//
+// conformance: Kubelet, log output, default
+// conformance: EmptyDir, Shared volumes between containers
 func intoIt(t *testing.T, c *cluster) {
 	for _, pod := range c.names(t, "pods", "app=web") {
 		if out := c.kubectl(t, "logs", pod, "-c", "web"); !strings.Contains(out, "serving") {

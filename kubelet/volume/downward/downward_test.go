@@ -9,7 +9,6 @@ import (
 )
 
 // conformance: DownwardAPI volume, pod name
-// conformance: DownwardAPI volume, update label
 func TestField(t *testing.T) {
 	t.Parallel()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
@@ -34,6 +33,8 @@ func TestField(t *testing.T) {
 // conformance: DownwardAPI volume, CPU limits
 // conformance: DownwardAPI volume, memory request
 // conformance: DownwardAPI volume, CPU limit, default node allocatable
+// conformance: DownwardAPI volume, CPU request
+// conformance: DownwardAPI volume, memory limit, default node allocatable
 func TestResource(t *testing.T) {
 	t.Parallel()
 	container := &corev1.Container{Resources: corev1.ResourceRequirements{
