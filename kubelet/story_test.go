@@ -241,7 +241,6 @@ func TestStaticPodsHaveMirrors(t *testing.T) {
 	b.until("proxy-node-1", "gone", func(p *v1.Pod) bool { return p == nil })
 }
 
-// conformance: Sysctls, reject invalid sysctls
 func TestPodsThatMayNotRunHereFail(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, criFake.Config{})

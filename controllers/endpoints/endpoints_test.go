@@ -147,6 +147,7 @@ func TestOverCapacity(t *testing.T) {
 	}
 }
 
+// conformance: Endpoints, creation/deletion
 func TestEndpointsFollowTheirService(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -101,6 +101,8 @@ func TestPlanChangesNoMoreThanItMust(t *testing.T) {
 }
 
 // Custom Endpoints are mirrored while they are, change with them, and end when they ask for it.
+//
+// conformance: EndpointSlice Mirroring
 func TestMirroring(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -44,6 +44,7 @@ func expect(t *testing.T, errs field.ErrorList, want ...string) {
 	}
 }
 
+// conformance: Sysctls, reject invalid sysctls
 func TestPodsAreRefusedInUpstreamsWords(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -93,6 +93,7 @@ func (s *shop) holder(ip string) string {
 	return address.Spec.ParentRef.Name
 }
 
+// conformance: Kubernetes Service
 func TestServicesGetAddresses(t *testing.T) {
 	t.Parallel()
 	s := open(t)
