@@ -29,17 +29,27 @@ type entry struct {
 
 // all is every plug-in in upstream's order: what changes objects comes before what counts and refuses them.
 var all = []entry{
-	{name: "NamespaceLifecycle", make: namespaceLifecycle},       // nothing else matters in a namespace that is not there
-	{name: "LimitRanger", make: limitRanger},                     // fills in amounts, which quotas charge
-	{name: "ServiceAccount", make: serviceAccount},               // adds volumes, which others look at
-	{name: "TaintNodesByCondition", make: taintNodesByCondition}, //
-	{name: "PodSecurity", make: podSecurity},                     //
-	{name: "Priority", make: priority},                           //
-	{name: "DefaultTolerationSeconds", make: defaultTolerations}, //
-	{name: "StorageObjectInUseProtection", make: storageInUse},   //
-	{name: "DefaultIngressClass", make: defaultIngressClass},     //
-	{name: "DefaultStorageClass", make: defaultStorageClass},     //
-	{name: "ResourceQuota", make: resourceQuota},                 // charges what nobody refuses any more
+	{name: "NamespaceLifecycle", make: namespaceLifecycle},        // nothing else matters in a namespace that is not there
+	{name: "LimitRanger", make: limitRanger},                      // fills in amounts, which quotas charge
+	{name: "ServiceAccount", make: serviceAccount},                // adds volumes, which others look at
+	{name: "NodeRestriction", make: nodeRestriction},              //
+	{name: "TaintNodesByCondition", make: taintNodesByCondition},  //
+	{name: "AlwaysPullImages", make: alwaysPullImages, off: true}, //
+	{name: "PodSecurity", make: podSecurity},                      //
+	{name: "Priority", make: priority},                            //
+	{name: "DefaultTolerationSeconds", make: defaultTolerations},  //
+	{name: "ExtendedResourceToleration", make: extendedResourceToleration, off: true},
+	{name: "DefaultStorageClass", make: defaultStorageClass},           //
+	{name: "StorageObjectInUseProtection", make: storageInUse},         //
+	{name: "PersistentVolumeClaimResize", make: claimResize},           //
+	{name: "RuntimeClass", make: runtimeClass},                         // adds overhead, which quotas charge
+	{name: "CertificateApproval", make: certificateApproval},           //
+	{name: "CertificateSigning", make: certificateSigning},             //
+	{name: "CertificateSubjectRestriction", make: certificateSubject},  //
+	{name: "DefaultIngressClass", make: defaultIngressClass},           //
+	{name: "DenyServiceExternalIPs", make: denyExternalIPs, off: true}, //
+	{name: "PodTopologyLabels", make: podTopologyLabels},               //
+	{name: "ResourceQuota", make: resourceQuota},                       // charges what nobody refuses any more
 }
 
 // Names returns the names of all plug-ins in running order.

@@ -141,20 +141,22 @@ func significant(pod *corev1.Pod, old any) bool {
 	if !ok {
 		return true
 	}
-	images := func(spec *corev1.PodSpec) []string {
-		var all []string
-		for i := range spec.Containers {
-			all = append(all, spec.Containers[i].Image)
-		}
-		for i := range spec.InitContainers {
-			all = append(all, spec.InitContainers[i].Image)
-		}
-		return all
-	}
 	if !slices.Equal(images(&pod.Spec), images(&before.Spec)) || len(pod.Spec.EphemeralContainers) != len(before.Spec.EphemeralContainers) {
 		return true
 	}
 	return !sameProfiles(pod.Annotations, before.Annotations) || !sameProfiles(before.Annotations, pod.Annotations)
+}
+
+// images are those of all containers but ephemeral ones, in order.
+func images(spec *corev1.PodSpec) []string {
+	var all []string
+	for i := range spec.Containers {
+		all = append(all, spec.Containers[i].Image)
+	}
+	for i := range spec.InitContainers {
+		all = append(all, spec.InitContainers[i].Image)
+	}
+	return all
 }
 
 // sameProfiles says whether the AppArmor and seccomp profiles in one set of annotations are in the other.
