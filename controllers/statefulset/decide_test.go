@@ -172,11 +172,8 @@ func (w *world) fail(name string) {
 
 // TestTranscripts plays the lives of sets and compares what happened with testdata.
 //
-// conformance: StatefulSet, Burst Scaling
-// conformance: StatefulSet, Scaling
 // conformance: StatefulSet, Recreate Failed Pod
 // conformance: StatefulSet, Rolling Update with Partition
-// conformance: StatefulSet, Rolling Update
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func() *world{
