@@ -17,10 +17,11 @@ func CertificateSigningRequests() *resource.Kind {
 		Group: "certificates.k8s.io", Version: "v1", Kind: "CertificateSigningRequest", Plural: "certificatesigningrequests",
 		Short: []string{"csr"}, Scope: resource.Cluster,
 		PrepareCreate: prepare, PrepareUpdate: prepareUpdate,
+		Validate:     validateRequest,
 		ValidateName: func(string, bool) []string { return nil },
 		Views: []resource.View[*certificatesv1.CertificateSigningRequest]{
-			{Name: "approval", Prepare: prepareApproval},
-			{Name: "status", Prepare: prepareStatus},
+			{Name: "approval", Prepare: prepareApproval, Validate: validateStatus},
+			{Name: "status", Prepare: prepareStatus, Validate: validateStatus},
 		},
 		Fields: []resource.Field[*certificatesv1.CertificateSigningRequest]{
 			{Name: "spec.signerName", Value: func(c *certificatesv1.CertificateSigningRequest) string { return c.Spec.SignerName }},

@@ -11,7 +11,8 @@ import (
 func Leases() *resource.Kind {
 	return resource.Define(resource.Definition[*coordinationv1.Lease]{
 		Group: "coordination.k8s.io", Version: "v1", Kind: "Lease", Plural: "leases",
-		Scope:          resource.Namespaced,
+		Scope:    resource.Namespaced,
+		Validate: validateLease, ValidateUpdate: validateLeaseUpdate,
 		CreateOnUpdate: true, RequireVersion: true,
 		Columns: []resource.Column[*coordinationv1.Lease]{
 			resource.Name[*coordinationv1.Lease](),

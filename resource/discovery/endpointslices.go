@@ -16,7 +16,8 @@ func EndpointSlices() *resource.Kind {
 	doc := discoveryv1.EndpointSlice{}.SwaggerDoc()
 	return resource.Define(resource.Definition[*discoveryv1.EndpointSlice]{
 		Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice", Plural: "endpointslices",
-		Scope:      resource.Namespaced,
+		Scope:    resource.Namespaced,
+		Validate: validateSlice, ValidateUpdate: validateSliceUpdate,
 		Generation: true,
 		Default:    defaultEndpointSlice,
 		Columns: []resource.Column[*discoveryv1.EndpointSlice]{

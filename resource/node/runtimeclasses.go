@@ -10,7 +10,8 @@ import (
 func RuntimeClasses() *resource.Kind {
 	return resource.Define(resource.Definition[*nodev1.RuntimeClass]{
 		Group: "node.k8s.io", Version: "v1", Kind: "RuntimeClass", Plural: "runtimeclasses",
-		Scope:          resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateRuntimeClass, ValidateUpdate: validateRuntimeClassUpdate,
 		RequireVersion: true,
 		Columns: []resource.Column[*nodev1.RuntimeClass]{
 			resource.Name[*nodev1.RuntimeClass](),

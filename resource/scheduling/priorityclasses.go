@@ -13,6 +13,7 @@ func PriorityClasses() *resource.Kind {
 	return resource.Define(resource.Definition[*schedulingv1.PriorityClass]{
 		Group: "scheduling.k8s.io", Version: "v1", Kind: "PriorityClass", Plural: "priorityclasses",
 		Short: []string{"pc"}, Scope: resource.Cluster,
+		Validate: validatePriorityClass, ValidateUpdate: validatePriorityClassUpdate,
 		Default: func(c *schedulingv1.PriorityClass) {
 			if c.PreemptionPolicy == nil {
 				c.PreemptionPolicy = ptr.To(corev1.PreemptLowerPriority)
