@@ -18,7 +18,8 @@ func CustomResourceDefinitions() *resource.Kind {
 		Default:       apiextensionsv1.SetObjectDefaults_CustomResourceDefinition,
 		PrepareCreate: func(_ *resource.Request, crd *apiextensionsv1.CustomResourceDefinition) { noteStoredVersion(crd) },
 		PrepareUpdate: func(_ *resource.Request, crd, _ *apiextensionsv1.CustomResourceDefinition) { noteStoredVersion(crd) },
-		Views:         []resource.View[*apiextensionsv1.CustomResourceDefinition]{{Name: "status"}},
+		Validate:      validateDefinition, ValidateUpdate: validateDefinitionUpdate,
+		Views: []resource.View[*apiextensionsv1.CustomResourceDefinition]{{Name: "status", Validate: validateDefinitionStatus}},
 		Columns: []resource.Column[*apiextensionsv1.CustomResourceDefinition]{
 			resource.Name[*apiextensionsv1.CustomResourceDefinition](), resource.CreatedAt[*apiextensionsv1.CustomResourceDefinition](),
 		},
