@@ -108,8 +108,8 @@ func (c Config) embedded(log *logBridge) *embed.Config {
 	return e
 }
 
-// timing: a member without peers elects itself, so short ticks make it start sooner; each tick also wakes the process for as long
-// as it runs, so they are not as short as they could be: at 10 ms they were a third of an idle server's CPU.
+// timing: a member without peers elects itself, so short ticks make it start sooner. They also wake the process for as long
+// as it runs, so they are not as short as they could be.
 func (c Config) timing(e *embed.Config) {
 	e.SnapshotCatchUpEntries = catchUpCluster
 	if c.alone() {
