@@ -37,7 +37,7 @@ const noResync time.Duration = 0
 // New makes a Set from a rest.Config. The config's client-side rate limit is off unless it sets one:
 // the server guards itself by priority and fairness.
 func New(config *rest.Config) (*Set, error) {
-	typed := rest.CopyConfig(config)
+	typed := withWarnings(rest.CopyConfig(config))
 	if typed.QPS == 0 {
 		typed.QPS = -1
 	}
