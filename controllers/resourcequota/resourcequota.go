@@ -5,6 +5,7 @@ package resourcequota
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,9 @@ const (
 	recount = 5 * time.Minute
 	// settle is how long the counting of new objects waits. Admission has charged them already.
 	settle = 5 * time.Second
+	// quiet is for how long nobody may have charged a quota before its usage is lowered. Admission charges an object before
+	// it is stored: what is charged and cannot be counted yet must not be given back.
+	quiet = 500 * time.Millisecond
 )
 
 var (
@@ -41,13 +45,23 @@ type controller struct {
 	// measured are the resources whose objects use different amounts; others are only counted.
 	measured map[schema.GroupResource]cache.SharedIndexInformer
 	counts   counts
+
+	mu sync.Mutex
+	// lowering are quotas that hold more than could be counted: quota to its resourceVersion then, and since when.
+	lowering map[reconcile.Key]lowering
+}
+
+// lowering is a quota's state that waits to be quiet for long enough.
+type lowering struct {
+	version string
+	since   time.Time
 }
 
 // New returns the controller. Its keys are quotas.
 func New(set *client.Set, workers int) (reconcile.Controller, error) {
 	core := set.Informers.Core().V1()
 	c := &controller{
-		client: set, quotas: core.ResourceQuotas().Informer(),
+		client: set, quotas: core.ResourceQuotas().Informer(), lowering: map[reconcile.Key]lowering{},
 		measured: map[schema.GroupResource]cache.SharedIndexInformer{
 			podsResource: core.Pods().Informer(), servicesResource: core.Services().Informer(), claimsResource: core.PersistentVolumeClaims().Informer(),
 		},
@@ -130,6 +144,7 @@ func (c *controller) changed(of schema.GroupResource, namespace string, enqueue 
 func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	q, found := index.Get[*corev1.ResourceQuota](c.quotas, key.Namespace, key.Name)
 	if !found || q.DeletionTimestamp != nil {
+		c.forget(key)
 		return reconcile.Result{}, nil
 	}
 	used, err := c.count(q)
@@ -138,7 +153,11 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	}
 	again := reconcile.Result{After: recount}
 	if equality.Semantic.DeepEqual(q.Status.Hard, q.Spec.Hard) && equality.Semantic.DeepEqual(q.Status.Used, used) {
+		c.forget(key)
 		return again, nil
+	}
+	if wait := c.wait(key, q, used); wait > 0 {
+		return reconcile.Result{After: wait}, nil
 	}
 	q = q.DeepCopy()
 	q.Status = corev1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: used}
@@ -154,6 +173,29 @@ func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		Note: quota.Print(used, quota.Names(used)),
 	})
 	return again, nil
+}
+
+// wait says for how long a quota must stay as it is before its usage may be lowered to what was counted; 0 if it has been
+// for long enough, or is not lowered. A full quota is not charged, so that one that has something to give back becomes quiet.
+func (c *controller) wait(key reconcile.Key, q *corev1.ResourceQuota, used corev1.ResourceList) time.Duration {
+	if len(quota.Exceeded(quota.Only(q.Status.Used, used), used)) == 0 {
+		c.forget(key)
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, found := c.lowering[key]
+	if !found || l.version != q.ResourceVersion {
+		l = lowering{version: q.ResourceVersion, since: time.Now()}
+		c.lowering[key] = l
+	}
+	return max(0, quiet-time.Since(l.since))
+}
+
+func (c *controller) forget(key reconcile.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.lowering, key)
 }
 
 // count returns what is used of all that a quota limits.
