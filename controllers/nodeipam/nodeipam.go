@@ -49,20 +49,27 @@ func New(set *client.Set, events record.EventRecorder, ranges []Range, avoid []n
 	}
 	return reconcile.Controller{
 		Name: "node-ipam-controller", Kind: "Node", Workers: 1,
-		Watches:   []reconcile.Watch{{Informer: c.nodes, Keys: reconcile.Of(wantsRange)}},
+		Watches:   []reconcile.Watch{{Informer: c.nodes, Keys: reconcile.Of(c.wantsRange)}},
 		Reconcile: c.reconcile,
 	}, nil
 }
 
-// wantsRange wakes the controller for Nodes that come, go, or have a new range.
-func wantsRange(old, node *corev1.Node) []reconcile.Key {
+// wantsRange wakes the controller for Nodes that come, go, or have a new range. Those that found none get what a Node
+// leaves behind, instead of waiting for their next try.
+func (c *controller) wantsRange(old, node *corev1.Node) []reconcile.Key {
 	if old != nil && node != nil && old.Spec.PodCIDR == node.Spec.PodCIDR && node.Spec.PodCIDR != "" {
 		return nil
 	}
-	if node == nil {
-		node = old
+	if node != nil {
+		return []reconcile.Key{{Name: node.Name}}
 	}
-	return []reconcile.Key{{Name: node.Name}}
+	keys := []reconcile.Key{{Name: old.Name}}
+	for _, other := range index.All[*corev1.Node](c.nodes) {
+		if other.Spec.PodCIDR == "" {
+			keys = append(keys, reconcile.Key{Name: other.Name})
+		}
+	}
+	return keys
 }
 
 func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
