@@ -13,7 +13,8 @@ func MutatingWebhookConfigurations() *resource.Kind {
 		Group: "admissionregistration.k8s.io", Version: "v1", Kind: "MutatingWebhookConfiguration", Plural: "mutatingwebhookconfigurations",
 		Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		Generation: true, RequireVersion: true,
-		Default: defaultMutatingWebhooks,
+		Default:  defaultMutatingWebhooks,
+		Validate: validateMutatingWebhooks, ValidateUpdate: validateMutatingWebhooksUpdate,
 		Columns: []resource.Column[*admissionv1.MutatingWebhookConfiguration]{
 			resource.Name[*admissionv1.MutatingWebhookConfiguration](),
 			resource.Number("Webhooks", "Webhooks indicates the number of webhooks registered in this configuration",

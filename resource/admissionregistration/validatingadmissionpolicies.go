@@ -13,6 +13,7 @@ func ValidatingAdmissionPolicies() *resource.Kind {
 		Group: "admissionregistration.k8s.io", Version: "v1", Kind: "ValidatingAdmissionPolicy", Plural: "validatingadmissionpolicies",
 		Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		Generation: true, RequireVersion: true,
+		Validate: validatePolicy, ValidateUpdate: validatePolicyUpdate,
 		Default: func(p *admissionv1.ValidatingAdmissionPolicy) {
 			setIfNil(&p.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(p.Spec.MatchConstraints)

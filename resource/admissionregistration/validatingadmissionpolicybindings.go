@@ -13,6 +13,7 @@ func ValidatingAdmissionPolicyBindings() *resource.Kind {
 		Group: "admissionregistration.k8s.io", Version: "v1", Kind: "ValidatingAdmissionPolicyBinding", Plural: "validatingadmissionpolicybindings",
 		Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		Generation: true, RequireVersion: true,
+		Validate: validateBinding, ValidateUpdate: validateBindingUpdate,
 		Default: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { defaultMatch(b.Spec.MatchResources) },
 		Columns: []resource.Column[*admissionv1.ValidatingAdmissionPolicyBinding]{
 			resource.Name[*admissionv1.ValidatingAdmissionPolicyBinding](),

@@ -13,7 +13,8 @@ func ValidatingWebhookConfigurations() *resource.Kind {
 		Group: "admissionregistration.k8s.io", Version: "v1", Kind: "ValidatingWebhookConfiguration", Plural: "validatingwebhookconfigurations",
 		Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		Generation: true, RequireVersion: true,
-		Default: defaultValidatingWebhooks,
+		Default:  defaultValidatingWebhooks,
+		Validate: validateValidatingWebhooks, ValidateUpdate: validateValidatingWebhooksUpdate,
 		Columns: []resource.Column[*admissionv1.ValidatingWebhookConfiguration]{
 			resource.Name[*admissionv1.ValidatingWebhookConfiguration](),
 			resource.Number("Webhooks", "Webhooks indicates the number of webhooks registered in this configuration",

@@ -1,7 +1,9 @@
 package apiextensions
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -35,7 +37,7 @@ func supported(s *apiextensionsv1.JSONSchemaProps, path *field.Path) field.Error
 		return nil
 	}
 	errs := unsupportedFields(s, path)
-	for name := range s.Properties {
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		p := s.Properties[name]
 		errs = append(errs, supported(&p, path.Child("properties").Key(name))...)
 	}
@@ -45,12 +47,18 @@ func supported(s *apiextensionsv1.JSONSchemaProps, path *field.Path) field.Error
 	if s.Items != nil {
 		errs = append(errs, supported(s.Items.Schema, path.Child("items"))...)
 	}
-	for name, list := range map[string][]apiextensionsv1.JSONSchemaProps{"allOf": s.AllOf, "anyOf": s.AnyOf, "oneOf": s.OneOf} {
-		for i := range list {
-			errs = append(errs, supported(&list[i], path.Child(name).Index(i))...)
-		}
-	}
+	errs = append(errs, allSupported(s.AllOf, path.Child("allOf"))...)
+	errs = append(errs, allSupported(s.AnyOf, path.Child("anyOf"))...)
+	errs = append(errs, allSupported(s.OneOf, path.Child("oneOf"))...)
 	return append(errs, supported(s.Not, path.Child("not"))...)
+}
+
+func allSupported(list []apiextensionsv1.JSONSchemaProps, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range list {
+		errs = append(errs, supported(&list[i], path.Index(i))...)
+	}
+	return errs
 }
 
 func unsupportedFields(s *apiextensionsv1.JSONSchemaProps, path *field.Path) field.ErrorList {

@@ -19,8 +19,9 @@ func APIServices() *resource.Kind {
 		Default:        apiregistrationv1.SetObjectDefaults_APIService,
 		ValidateName:   path.ValidatePathSegmentName,
 		PrepareCreate:  func(_ *resource.Request, obj *apiregistrationv1.APIService) { prepareLocal(obj) },
+		Validate:       validateAPIService, ValidateUpdate: validateAPIServiceUpdate,
 		Views: []resource.View[*apiregistrationv1.APIService]{{
-			Name: "status", Prepare: func(_ *resource.Request, obj, old *apiregistrationv1.APIService) {
+			Name: "status", Validate: validateAPIServiceStatus, Prepare: func(_ *resource.Request, obj, old *apiregistrationv1.APIService) {
 				resource.KeepAllButStatus(obj, old)
 				obj.Annotations = old.Annotations
 			},
