@@ -13,6 +13,7 @@ func FlowSchemas() *resource.Kind {
 		Group: "flowcontrol.apiserver.k8s.io", Version: "v1", Kind: "FlowSchema", Plural: "flowschemas",
 		Scope:      resource.Cluster,
 		Generation: true,
+		Validate:   validateSchema, ValidateUpdate: validateSchemaUpdate,
 		Default: func(f *flowcontrolv1.FlowSchema) {
 			if f.Spec.MatchingPrecedence == 0 {
 				f.Spec.MatchingPrecedence = flowcontrolv1.FlowSchemaMaxMatchingPrecedence / 10

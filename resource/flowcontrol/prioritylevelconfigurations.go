@@ -12,9 +12,10 @@ func PriorityLevelConfigurations() *resource.Kind {
 		Group: "flowcontrol.apiserver.k8s.io", Version: "v1", Kind: "PriorityLevelConfiguration", Plural: "prioritylevelconfigurations",
 		Scope:      resource.Cluster,
 		Generation: true,
-		Default:    defaultPriorityLevel,
-		Views:      []resource.View[*flowcontrolv1.PriorityLevelConfiguration]{{Name: "status"}},
-		Columns:    priorityLevelColumns(),
+		Validate:   validateLevel, ValidateUpdate: validateLevelUpdate,
+		Default: defaultPriorityLevel,
+		Views:   []resource.View[*flowcontrolv1.PriorityLevelConfiguration]{{Name: "status"}},
+		Columns: priorityLevelColumns(),
 	})
 }
 
