@@ -249,28 +249,32 @@ func offset(d time.Duration) string {
 
 // cut shortens a text in its middle: both ends of a generated name tell something.
 func cut(s string, most int) string {
-	if len(s) <= most {
+	letters := []rune(s)
+	if len(letters) <= most {
 		return s
 	}
 	half := (most - 1) / 2
-	return s[:most-1-half] + "…" + s[len(s)-half:]
+	return string(letters[:most-1-half]) + "…" + string(letters[len(letters)-half:])
 }
 
-// wrap breaks a text at spaces.
+// wrap breaks a text at spaces, and words that are too long wherever a line ends.
 func wrap(text string, most int) []string {
 	var all []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > most {
-			all, line = append(all, line), ""
+	var line []rune
+	for _, field := range strings.Fields(text) {
+		word := []rune(field)
+		if len(line) > 0 && len(line)+1+len(word) > most {
+			all, line = append(all, string(line)), nil
 		}
-		if line != "" {
-			line += " "
+		if len(line) > 0 {
+			line = append(line, ' ')
 		}
-		line += word
+		for line = append(line, word...); len(line) > most; line = line[most:] {
+			all = append(all, string(line[:most]))
+		}
 	}
-	if line != "" {
-		all = append(all, line)
+	if len(line) > 0 {
+		all = append(all, string(line))
 	}
 	return all
 }

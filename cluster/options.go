@@ -158,6 +158,14 @@ func (o *Options) completeServer() error {
 	if netip.MustParsePrefix(o.ClusterCIDR).Overlaps(services) {
 		return daemon.UsageError("--cluster-cidr %s and --service-cidr %s overlap", o.ClusterCIDR, o.ServiceCIDR)
 	}
+	for _, other := range []struct{ name, value string }{{"--service-cidr", o.ServiceCIDR}, {"--cluster-cidr", o.ClusterCIDR}} {
+		if netip.MustParsePrefix(o.LoadBalancerCIDR).Overlaps(netip.MustParsePrefix(other.value)) {
+			return daemon.UsageError("--load-balancer-cidr %s and %s %s overlap", o.LoadBalancerCIDR, other.name, other.value)
+		}
+	}
+	if _, err := netip.ParseAddr(o.BindAddress); err != nil {
+		return daemon.UsageError("--bind-address %q is not an IP address", o.BindAddress)
+	}
 	if o.Nodes < 1 || o.Nodes > maxNodes {
 		return daemon.UsageError("--nodes %d: must be 1 to %d", o.Nodes, maxNodes)
 	}
