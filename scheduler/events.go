@@ -30,7 +30,6 @@ type recorder struct {
 	client   kubernetes.Interface
 	writers  *pool
 	instance string
-	dropped  func()
 
 	mu     sync.Mutex
 	series map[seriesKey]*seriesState

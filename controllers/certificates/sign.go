@@ -24,9 +24,6 @@ import (
 // Authority is what a signer signs with. It is asked each time, so that its files may change.
 type Authority func() (*x509.Certificate, crypto.Signer, error)
 
-// legacyUnknown is the signer of requests that no other signer is meant for.
-const legacyUnknown = "kubernetes.io/legacy-unknown"
-
 const (
 	backdate = 5 * time.Minute
 	// leastLife is the shortest that a requester may ask for.

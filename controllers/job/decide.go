@@ -70,10 +70,10 @@ type course struct {
 	newlySucceeded, newlyFailed []*corev1.Pod
 	succeeded, failed           int // including those not in the status yet
 	// Of indexed Jobs:
-	completions                              int
-	before, succeededIndexes, failedIndexes  indexes
-	heirs                                    map[int]*corev1.Pod // failed Pods to be replaced, by index
-	uncountedSucceeded, uncountedFailed, all map[types.UID]bool
+	completions                             int
+	before, succeededIndexes, failedIndexes indexes
+	heirs                                   map[int]*corev1.Pod // failed Pods to be replaced, by index
+	uncountedSucceeded, uncountedFailed     map[types.UID]bool
 }
 
 // Decide returns what to do for a Job now. It changes nothing that it is given.

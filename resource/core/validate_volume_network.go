@@ -68,7 +68,6 @@ type iscsi struct {
 	portal, iqn string
 	lun         int32
 	initiator   *string
-	chap        bool
 }
 
 func (v iscsi) check(at *field.Path) field.ErrorList {
