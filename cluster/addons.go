@@ -68,6 +68,13 @@ var addonRoles = []addonRole{
 	{name: "septet:node-bootstrappers", role: "system:node-bootstrapper", subject: group("system:bootstrappers:septet:nodes")},
 	{name: "septet:approve-new-nodes", role: "system:certificates.k8s.io:certificatesigningrequests:nodeclient", subject: group("system:bootstrappers:septet:nodes")},
 	{name: "septet:approve-renewals", role: "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", subject: group("system:nodes")},
+	// The approver takes serving certificates that name their own node only, which upstream's never does.
+	{
+		name: "septet:approve-serving", subject: user("system:serviceaccount:kube-system:certificate-controller"),
+		rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"signers"}, ResourceNames: []string{"kubernetes.io/kubelet-serving"}, Verbs: []string{"approve"},
+		}},
+	},
 	// Agents run kube-proxy and keep routes under their node's identity.
 	{name: "septet:node-proxiers", role: "system:node-proxier", subject: group("system:nodes")},
 	{
