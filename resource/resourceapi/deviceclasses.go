@@ -10,7 +10,8 @@ import (
 func DeviceClasses() *resource.Kind {
 	return resource.Define(resource.Definition[*resourcev1.DeviceClass]{
 		Group: "resource.k8s.io", Version: "v1", Kind: "DeviceClass", Plural: "deviceclasses",
-		Scope:      resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateClass, ValidateUpdate: validateClassUpdate,
 		Generation: true,
 	})
 }

@@ -12,12 +12,13 @@ import (
 func ResourceClaims() *resource.Kind {
 	return resource.Define(resource.Definition[*resourcev1.ResourceClaim]{
 		Group: "resource.k8s.io", Version: "v1", Kind: "ResourceClaim", Plural: "resourceclaims",
-		Scope: resource.Namespaced,
+		Scope:    resource.Namespaced,
+		Validate: validateClaim, ValidateUpdate: validateClaimUpdate,
 		Default: func(c *resourcev1.ResourceClaim) {
 			defaultClaim(&c.Spec)
 			defaultAllocation(&c.Status)
 		},
-		Views: []resource.View[*resourcev1.ResourceClaim]{{Name: "status"}},
+		Views: []resource.View[*resourcev1.ResourceClaim]{{Name: "status", Validate: validateClaimStatus}},
 		Columns: []resource.Column[*resourcev1.ResourceClaim]{
 			resource.Name[*resourcev1.ResourceClaim](),
 			resource.Text("State", "A summary of the current state (allocated, pending, reserved, etc.).", state),

@@ -10,7 +10,8 @@ import (
 func ResourceClaimTemplates() *resource.Kind {
 	return resource.Define(resource.Definition[*resourcev1.ResourceClaimTemplate]{
 		Group: "resource.k8s.io", Version: "v1", Kind: "ResourceClaimTemplate", Plural: "resourceclaimtemplates",
-		Scope:   resource.Namespaced,
+		Scope:    resource.Namespaced,
+		Validate: validateTemplate, ValidateUpdate: validateTemplateUpdate,
 		Default: func(t *resourcev1.ResourceClaimTemplate) { defaultClaim(&t.Spec.Spec) },
 	})
 }

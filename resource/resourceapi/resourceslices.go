@@ -11,7 +11,8 @@ import (
 func ResourceSlices() *resource.Kind {
 	return resource.Define(resource.Definition[*resourcev1.ResourceSlice]{
 		Group: "resource.k8s.io", Version: "v1", Kind: "ResourceSlice", Plural: "resourceslices",
-		Scope:         resource.Cluster,
+		Scope:    resource.Cluster,
+		Validate: validateSlice, ValidateUpdate: validateSliceUpdate,
 		Generation:    true,
 		PrepareCreate: stampTaints,
 		PrepareUpdate: func(r *resource.Request, obj, _ *resourcev1.ResourceSlice) { stampTaints(r, obj) },
