@@ -13,6 +13,7 @@ func MutatingAdmissionPolicies() *resource.Kind {
 		Group: "admissionregistration.k8s.io", Version: "v1", Kind: "MutatingAdmissionPolicy", Plural: "mutatingadmissionpolicies",
 		Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		Generation: true, RequireVersion: true,
+		Validate: validateMutatingPolicy, ValidateUpdate: validateMutatingPolicyUpdate,
 		Default: func(p *admissionv1.MutatingAdmissionPolicy) {
 			setIfNil(&p.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(p.Spec.MatchConstraints)

@@ -13,6 +13,7 @@ func MutatingAdmissionPolicyBindings() *resource.Kind {
 		Group: "admissionregistration.k8s.io", Version: "v1", Kind: "MutatingAdmissionPolicyBinding", Plural: "mutatingadmissionpolicybindings",
 		Categories: []string{"api-extensions"}, Scope: resource.Cluster,
 		Generation: true, RequireVersion: true,
+		Validate: validateMutatingBinding, ValidateUpdate: validateMutatingBindingUpdate,
 		Default: func(b *admissionv1.MutatingAdmissionPolicyBinding) { defaultMatch(b.Spec.MatchResources) },
 		Columns: []resource.Column[*admissionv1.MutatingAdmissionPolicyBinding]{
 			resource.Name[*admissionv1.MutatingAdmissionPolicyBinding](),

@@ -102,3 +102,17 @@ func TestPolicies(t *testing.T) {
 		"spec.paramRef.parameterNotFoundAction: Required value",
 		`spec.validationActions: Invalid value: ["Deny","Warn"]: must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)`)
 }
+
+func TestMutatingPolicies(t *testing.T) {
+	t.Parallel()
+	rules := []admissionv1.NamedRuleWithOperations{{RuleWithOperations: goodRule()}}
+	p := &admissionv1.MutatingAdmissionPolicy{Spec: admissionv1.MutatingAdmissionPolicySpec{
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: rules}, FailurePolicy: ptr.To(admissionv1.Fail), ReinvocationPolicy: "Never",
+		Mutations: []admissionv1.Mutation{{PatchType: "JSONPatch", ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: "Object{}"}}},
+	}}
+	defaultMatch(p.Spec.MatchConstraints)
+	expect(t, validateMutatingPolicy(nil, p),
+		"spec.mutations[0].applyConfiguration: Forbidden: must not be specified when patchType is JSONPatch",
+		"spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch")
+	expect(t, validateMutatingBinding(nil, &admissionv1.MutatingAdmissionPolicyBinding{}), "spec.policyName: Required value")
+}
