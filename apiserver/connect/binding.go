@@ -57,11 +57,21 @@ func (c *connector) bindTo(w http.ResponseWriter, r *http.Request, conn *rest.Co
 		Operation: admission.Create, Kind: bindingKind, Object: binding, DryRun: len(dry) > 0,
 		Options: &metav1.CreateOptions{DryRun: dry},
 	}
+	// Admission looks the node up, so it must be named; and it may change the Binding.
+	invalid := func() error {
+		if errs := validateBinding(binding); len(errs) > 0 {
+			return apierrors.NewInvalid(bindingKind.GroupKind(), name, errs)
+		}
+		return nil
+	}
+	if err := invalid(); err != nil {
+		return err
+	}
 	if err := conn.Resource.Admit(r, attributes); err != nil {
 		return err
 	}
-	if errs := validateBinding(binding); len(errs) > 0 {
-		return apierrors.NewInvalid(bindingKind.GroupKind(), name, errs)
+	if err := invalid(); err != nil {
+		return err
 	}
 	key := store.Key{Namespace: conn.Key.Namespace, Name: name}
 	if err := c.assign(r.Context(), key, binding, len(dry) > 0, started); err != nil {
@@ -85,7 +95,9 @@ func validateBinding(b *corev1.Binding) field.ErrorList {
 // assign sets the Pod's node, in one transaction. Annotations and labels of the Binding go to the Pod.
 func (c *connector) assign(ctx context.Context, key store.Key, binding *corev1.Binding, dry bool, started time.Time) error {
 	pods := c.resources.Get(podsResource)
-	conflict := func(err error) error { return apierrors.NewConflict(pods.GroupResource(), key.Name, err) }
+	conflict := func(err error) error {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "pods/binding"}, key.Name, err)
+	}
 	pre := &store.Preconditions{}
 	if binding.UID != "" {
 		pre.UID = &binding.UID

@@ -82,6 +82,9 @@ func (c *connector) disrupt(ctx context.Context, key store.Key, options *metav1.
 	if pre := options.Preconditions; pre != nil && pre.UID != nil && *pre.UID != pod.UID {
 		return apierrors.NewConflict(pods.GroupResource(), key.Name, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *pre.UID, pod.UID))
 	}
+	if pre := options.Preconditions; pre != nil && pre.ResourceVersion != nil && *pre.ResourceVersion != pod.ResourceVersion {
+		return apierrors.NewConflict(pods.GroupResource(), key.Name, fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *pre.ResourceVersion, pod.ResourceVersion))
+	}
 	if !needsBudget(pod) {
 		_, err = pods.Delete(ctx, key, options)
 		return err
@@ -104,11 +107,8 @@ func (c *connector) disrupt(ctx context.Context, key store.Key, options *metav1.
 		return apierrors.NewInternalError(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
 	}
 	if len(options.DryRun) == 0 {
-		if err := c.markDisrupted(ctx, key, pod); err != nil {
+		if options, err = c.markDisrupted(ctx, key, pod, options); err != nil {
 			return err
-		}
-		if options.Preconditions != nil && options.Preconditions.ResourceVersion != nil && len(budgets) == 1 {
-			options = atUID(options, pod)
 		}
 	}
 	_, err = pods.Delete(ctx, key, options)
@@ -168,13 +168,6 @@ func atVersion(options *metav1.DeleteOptions, pod *corev1.Pod) *metav1.DeleteOpt
 	if tied.Preconditions.ResourceVersion == nil {
 		tied.Preconditions.ResourceVersion = &pod.ResourceVersion
 	}
-	return tied
-}
-
-// atUID ties a deletion to the Pod alone, after its condition was changed here.
-func atUID(options *metav1.DeleteOptions, pod *corev1.Pod) *metav1.DeleteOptions {
-	tied := options.DeepCopy()
-	tied.Preconditions.ResourceVersion, tied.Preconditions.UID = nil, &pod.UID
 	return tied
 }
 
@@ -239,11 +232,16 @@ func tooMany(budget string, retry int, message, cause string) error {
 	return err
 }
 
-// markDisrupted notes on the Pod why it goes, for controllers that count failures.
-func (c *connector) markDisrupted(ctx context.Context, key store.Key, pod *corev1.Pod) error {
+// markDisrupted notes on the Pod why it goes, for controllers that count failures. A deletion that is tied to the version before is
+// tied to the one that this makes.
+func (c *connector) markDisrupted(ctx context.Context, key store.Key, pod *corev1.Pod, options *metav1.DeleteOptions) (*metav1.DeleteOptions, error) {
 	pods := c.resources.Get(podsResource)
 	pre := &store.Preconditions{UID: &pod.UID}
-	_, _, err := pods.Open().Update(ctx, key, pre, false, func(current *store.Item) (resource.Object, time.Duration, error) {
+	tied := options.Preconditions != nil && options.Preconditions.ResourceVersion != nil
+	if tied {
+		pre.ResourceVersion = options.Preconditions.ResourceVersion
+	}
+	item, _, err := pods.Open().Update(ctx, key, pre, false, func(current *store.Item) (resource.Object, time.Duration, error) {
 		latest, ok := current.Object.(*corev1.Pod)
 		if !ok {
 			return nil, 0, apierrors.NewInternalError(fmt.Errorf("pods are stored as %T", current.Object))
@@ -261,5 +259,10 @@ func (c *connector) markDisrupted(ctx context.Context, key store.Key, pod *corev
 		})
 		return &marked, 0, nil
 	})
-	return err
+	if err != nil || !tied {
+		return options, err
+	}
+	options, version := options.DeepCopy(), item.Object.GetResourceVersion()
+	options.Preconditions.ResourceVersion = &version
+	return options, nil
 }

@@ -51,8 +51,11 @@ func (c *connector) proxyPod(w http.ResponseWriter, r *http.Request, conn *rest.
 		return err
 	}
 	host := pod.Status.PodIP
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
 	if port := podPort(pod, t.port); port != "" {
-		host = net.JoinHostPort(host, port)
+		host = net.JoinHostPort(pod.Status.PodIP, port)
 	}
 	return c.pass(w, r, conn, &url.URL{Scheme: t.scheme, Host: host}, c.pods())
 }
@@ -85,7 +88,7 @@ func (c *connector) proxyNode(w http.ResponseWriter, r *http.Request, conn *rest
 	if t.port == "" || t.port == location.Port() {
 		return c.pass(w, r, conn, location, c.kubelets())
 	}
-	if err := mayProxyTo(location.Hostname()); err != nil {
+	if err := mayProxyToName(r.Context(), location.Hostname()); err != nil {
 		return err
 	}
 	return c.pass(w, r, conn, &url.URL{Scheme: t.scheme, Host: net.JoinHostPort(location.Hostname(), t.port)}, c.pods())
@@ -170,10 +173,27 @@ func mayProxyTo(host string) error {
 	}
 	address, err := netip.ParseAddr(host)
 	if err != nil {
-		return nil // a host name, from a Node's own status
+		return apierrors.NewBadRequest("address not allowed")
 	}
 	if address.IsLoopback() || address.IsUnspecified() || address.IsMulticast() || address.IsLinkLocalUnicast() || address.IsInterfaceLocalMulticast() {
 		return apierrors.NewBadRequest("address not allowed")
+	}
+	return nil
+}
+
+// mayProxyToName is mayProxyTo for a node, which may be known by a name: all that the name stands for must be allowed.
+func mayProxyToName(ctx context.Context, host string) error {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return mayProxyTo(host)
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return apierrors.NewServiceUnavailable(err.Error())
+	}
+	for _, address := range found {
+		if err := mayProxyTo(address.String()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

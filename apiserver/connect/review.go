@@ -2,6 +2,7 @@ package connect
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -62,6 +63,13 @@ func (c *connector) reviewToken(w http.ResponseWriter, r *http.Request, conn *re
 		}
 		if identity == nil {
 			return nil
+		}
+		if identity.Audiences == nil && len(t.Spec.Audiences) > 0 {
+			// A kind of token without audiences is meant for this server alone.
+			identity.Audiences = slices.DeleteFunc(slices.Clone(audiences), func(a string) bool { return !slices.Contains(c.Audiences, a) })
+			if len(identity.Audiences) == 0 {
+				return nil
+			}
 		}
 		t.Status.Authenticated = true
 		t.Status.User = authenticatedUser(identity.User)
