@@ -106,15 +106,13 @@ func Initialized(node *corev1.Node, known *cloudprovider.InstanceMetadata) *core
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	for value, keys := range map[string][]string{
-		known.InstanceType: {corev1.LabelInstanceTypeStable, corev1.LabelInstanceType},
-		known.Zone:         {corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone},
-		known.Region:       {corev1.LabelTopologyRegion, corev1.LabelFailureDomainBetaRegion},
+	for key, value := range map[string]string{
+		corev1.LabelInstanceTypeStable: known.InstanceType, corev1.LabelInstanceType: known.InstanceType,
+		corev1.LabelTopologyZone: known.Zone, corev1.LabelFailureDomainBetaZone: known.Zone,
+		corev1.LabelTopologyRegion: known.Region, corev1.LabelFailureDomainBetaRegion: known.Region,
 	} {
-		for _, key := range keys {
-			if value != "" {
-				labels[key] = value
-			}
+		if value != "" {
+			labels[key] = value
 		}
 	}
 	maps.Copy(labels, node.Labels)
