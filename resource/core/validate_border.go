@@ -21,4 +21,6 @@ func OneOfIfSet[S ~string](value *S, path *field.Path, allowed ...S) field.Error
 func LegacyIP(ip string, path *field.Path) field.ErrorList { return legacyIP(ip, path) }
 
 // PortOrName checks a port that may be a number or the name of a container's port.
-func PortOrName(port intstr.IntOrString, path *field.Path) field.ErrorList { return portOrName(port, path) }
+func PortOrName(port intstr.IntOrString, path *field.Path) field.ErrorList {
+	return portOrName(port, path)
+}
