@@ -1,9 +1,6 @@
 package core
 
-import (
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
-)
+import "k8s.io/apimachinery/pkg/util/validation/field"
 
 // Small checks that other groups make as well.
 
@@ -19,8 +16,3 @@ func OneOfIfSet[S ~string](value *S, path *field.Path, allowed ...S) field.Error
 
 // LegacyIP checks an address in a field that is older than the strict rules for addresses.
 func LegacyIP(ip string, path *field.Path) field.ErrorList { return legacyIP(ip, path) }
-
-// PortOrName checks a port that may be a number or the name of a container's port.
-func PortOrName(port intstr.IntOrString, path *field.Path) field.ErrorList {
-	return portOrName(port, path)
-}
