@@ -43,9 +43,11 @@ func Agent(ctx context.Context, o Options) error {
 	if err := o.preflight(); err != nil {
 		return err
 	}
-	if err := o.claim(); err != nil {
+	lock, err := o.claim()
+	if err != nil {
 		return err
 	}
+	defer lock.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	parts := startRuntime(ctx, o)
 	set, err := enroll(ctx, o, p, kubeconfig, member)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,36 +17,45 @@ import (
 // dataVersion is the form of the data directory. A directory of a newer form is not touched.
 const dataVersion = 1
 
-// claim makes the data directory this process's own: it is of a form that is understood, and no other server uses it.
-func (o *Options) claim() error {
+// claim makes the data directory this process's own: it is of a form that is understood, and no other server uses it. The caller
+// keeps the lock until it ends.
+func (o *Options) claim() (*os.File, error) {
 	p := paths{o.DataDir, o.NodeName}
 	if err := os.MkdirAll(o.DataDir, 0o711); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	if err := checkDataVersion(p); err != nil {
-		return err
+		return nil, err
 	}
 	lock, err := os.OpenFile(p.pid(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	// The lock is the process's until it ends, however it ends; so the file is never closed.
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// The kernel lets go of the lock when the process ends, however it ends.
+	if err := lockPatiently(lock); err != nil {
 		lock.Close()
-		return fmt.Errorf("data directory %s is used by process %s", o.DataDir, readPID(p))
+		return nil, fmt.Errorf("data directory %s is used by process %s", o.DataDir, readPID(p))
 	}
 	if err := lock.Truncate(0); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	if _, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	claimed = lock
-	return nil
+	return lock, nil
 }
 
-// claimed keeps the lock's file from being collected, which would close it.
-var claimed *os.File
+// lockPatiently tries for a moment: somebody who only looks whether a server runs holds the lock too, for an instant.
+func lockPatiently(file *os.File) error {
+	var err error
+	for range 10 {
+		if err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}
 
 func readPID(p paths) string {
 	text, err := os.ReadFile(p.pid())

@@ -50,7 +50,6 @@ func (n neighbour) address() string {
 	return fmt.Sprintf("%s%d", strings.TrimSuffix(nodesGateway, "1"), n.index)
 }
 func (n neighbour) device() string { return "septet" + strconv.Itoa(n.index) }
-func (n neighbour) pid() string    { return filepath.Join(n.data, "septet.pid") }
 
 // makeNodesNetwork makes the bridge on which further nodes hang, with this machine's address in it.
 func makeNodesNetwork() error {

@@ -34,10 +34,12 @@ func Server(ctx context.Context, o Options, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("the API server cannot listen: %w (is another cluster running? say --port)", err)
 	}
-	if err := o.claim(); err != nil {
+	lock, err := o.claim()
+	if err != nil {
 		listener.Close()
 		return err
 	}
+	defer lock.Close()
 	s := &server{Options: o, paths: paths{o.DataDir, o.NodeName}}
 	return s.run(ctx, listener, ready)
 }

@@ -97,13 +97,14 @@ func TestDataDirectoriesHaveOneServer(t *testing.T) {
 	if pid, err := runningPID(p); pid != 0 || err != nil {
 		t.Errorf("before: %d, %v", pid, err)
 	}
-	if err := o.claim(); err != nil {
+	lock, err := o.claim()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if pid, err := runningPID(p); pid != os.Getpid() || err != nil {
 		t.Errorf("claimed by %d, %v", pid, err)
 	}
-	if err := o.claim(); err == nil || !strings.Contains(err.Error(), "is used by process") {
+	if _, err := o.claim(); err == nil || !strings.Contains(err.Error(), "is used by process") {
 		t.Errorf("claimed twice: %v", err)
 	}
 	newer := &Options{DataDir: t.TempDir(), NodeName: "a"}
@@ -111,7 +112,7 @@ func TestDataDirectoriesHaveOneServer(t *testing.T) {
 		if err := os.WriteFile(paths{newer.DataDir, "a"}.version(), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := newer.claim(); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newer.claim(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("version %q: %v; want %q", text, err, want)
 		}
 	}

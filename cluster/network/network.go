@@ -22,7 +22,7 @@ import (
 // Config says which node this is and where its CNI configuration goes.
 type Config struct {
 	NodeName string
-	// Informers deliver all nodes. They may be shared; Run adds its handler before they are started, or after.
+	// Informers deliver all nodes. They may be shared; Run starts what it needs of them.
 	Informers informers.SharedInformerFactory
 	// ConfDir is the folder that the container runtime reads CNI configurations from.
 	ConfDir string
@@ -67,6 +67,7 @@ func Run(ctx context.Context, config Config) error {
 			klog.FromContext(ctx).V(2).Info("Handler not removed", "err", err)
 		}
 	}()
+	config.Informers.StartWithContext(ctx) // others that share them may have started theirs before this one was asked for
 	for {
 		select {
 		case <-ctx.Done():
