@@ -101,6 +101,7 @@ func TestDataDirectoriesHaveOneServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer lock.Close()
 	if pid, err := runningPID(p); pid != os.Getpid() || err != nil {
 		t.Errorf("claimed by %d, %v", pid, err)
 	}
