@@ -109,7 +109,7 @@ func TestEvictionsKeepToBudgets(t *testing.T) {
 	ready := func(name string) *corev1.Pod {
 		return inPhase(t, set, createPod(t, set, newPod(name, nil)), corev1.PodRunning, corev1.ConditionTrue, "")
 	}
-	one := ready("one")
+	ready("one")
 	budgets := set.PolicyV1().PodDisruptionBudgets("default")
 	budget, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: policyv1.PodDisruptionBudgetSpec{
 		MinAvailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
@@ -160,7 +160,8 @@ func TestEvictionsKeepToBudgets(t *testing.T) {
 		t.Fatalf("a dry run used up the budget: %+v, %v", budget.Status, err)
 	}
 	// The version that the client has seen is the one that goes, though its conditions change on the way.
-	if one, err = set.CoreV1().Pods("default").Get(t.Context(), "one", metav1.GetOptions{}); err != nil {
+	one, err := set.CoreV1().Pods("default").Get(t.Context(), "one", metav1.GetOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := evict("one", &metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{ResourceVersion: &one.ResourceVersion}}); err != nil {
