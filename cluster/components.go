@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -44,7 +45,8 @@ func (s *server) runComponents(ctx context.Context, group *errgroup.Group) {
 func (s *server) identity() string { return s.NodeName + "_septet" }
 
 func (s *server) election(set *client.Set, name string) *reconcile.Election {
-	return &reconcile.Election{Client: set, Namespace: "kube-system", Name: name, Identity: s.identity()}
+	// Renewing is most of what an idle server does; one that has no rival nearby need not do it more often.
+	return &reconcile.Election{Client: set, Namespace: "kube-system", Name: name, Identity: s.identity(), RetryPeriod: 4 * time.Second}
 }
 
 func (s *server) runControllers(ctx context.Context) error {

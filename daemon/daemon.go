@@ -75,14 +75,14 @@ func Main(cmd *cobra.Command) int {
 		stop() // a second signal ends the process at once
 	}()
 	defer klog.Flush()
-	err := cmd.ExecuteContext(ctx)
+	executed, err := cmd.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	if code, silent := exitStatus(err); silent {
 		return code
 	}
-	fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.Name(), strings.TrimSpace(err.Error()))
+	fmt.Fprintf(os.Stderr, "%s: %s\n", executed.Name(), strings.TrimSpace(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return ExitUsage
