@@ -2,6 +2,7 @@
 # make test    run every test, from units to a whole cluster with real containers
 # make down    stop the cluster and remove all that it left
 # make build   the one binary, bin/septet
+# make histories  check many histories of concurrent clients
 # make bench   measure: start-up, memory, Pods, Services, the API
 
 SHELL := /bin/bash
@@ -60,6 +61,10 @@ e2e: build
 
 bench: build
 	@go run ./bench $(BENCH_FLAGS)
+
+# Many histories of concurrent clients under restarts and kills, checked for linearizability; hours, if asked for.
+histories:
+	@HISTORIES=$${HISTORIES:-1000} go test -count=1 -run Histories -timeout 4h ./apiserver/store/
 
 clean:
 	@rm -rf bin
