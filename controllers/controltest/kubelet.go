@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/septet-io/septet/controllers/index"
@@ -26,9 +27,16 @@ func (w *World) KubeletThat(runs func(*corev1.Pod)) reconcile.Controller {
 			if !found || pod.Status.Phase != "" {
 				return reconcile.Result{}, nil
 			}
-			pod = pod.DeepCopy()
+			// This API knows no conflicts: a second look at an old copy would undo what others have written since the first.
+			pod, err := w.CoreV1().Pods(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) || err == nil && pod.Status.Phase != "" {
+				return reconcile.Result{}, nil
+			}
+			if err != nil {
+				return reconcile.Result{}, err
+			}
 			runs(pod)
-			_, err := w.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+			_, err = w.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 			return reconcile.Result{}, err
 		},
 	}

@@ -79,15 +79,18 @@ func TestAJobCompletes(t *testing.T) {
 		t.Errorf("status %+v", j.Status)
 	}
 	w.Told("Normal Completed Job completed")
-	pods, err := w.CoreV1().Pods("default").List(context.Background(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pod := range pods.Items {
-		if len(pod.Finalizers) > 0 {
-			t.Errorf("pod %s still has %v", pod.Name, pod.Finalizers)
+	w.Eventually(func() string { // a Pod that ends with the Job is let go just after it
+		pods, err := w.CoreV1().Pods("default").List(context.Background(), metav1.ListOptions{})
+		if err != nil {
+			return err.Error()
 		}
-	}
+		for _, pod := range pods.Items {
+			if len(pod.Finalizers) > 0 {
+				return fmt.Sprintf("pod %s still has %v", pod.Name, pod.Finalizers)
+			}
+		}
+		return ""
+	})
 }
 
 // conformance: Ensure Pods of an Indexed Job get a unique index.
