@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"sort"
 	"strconv"
@@ -95,7 +97,7 @@ func status(ctx context.Context, p paths) ([]componentStatus, error) {
 	}
 	sort.Slice(nodes.Items, func(i, j int) bool { return nodes.Items[i].Name < nodes.Items[j].Name })
 	for i := range nodes.Items {
-		all = append(all, nodeStatus(&nodes.Items[i]))
+		all = append(all, nodeStatus(&nodes.Items[i]), proxyStatus(ctx, &nodes.Items[i]))
 	}
 	return all, nil
 }
@@ -135,14 +137,42 @@ func leaseStatus(ctx context.Context, set *client.Set, name string) componentSta
 	return componentStatus{name, alive, fmt.Sprintf("led by %s, last heard of %s ago", *lease.Spec.HolderIdentity, age)}
 }
 
-func nodeStatus(node *corev1.Node) componentStatus {
-	address := ""
+// addressOf is a node's internal address; empty if it has said none yet.
+func addressOf(node *corev1.Node) string {
 	for _, a := range node.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP {
-			address = a.Address
+			return a.Address
 		}
 	}
-	s := componentStatus{Component: "kubelet " + node.Name, Detail: fmt.Sprintf("%s, %s, %s", address, node.Status.NodeInfo.KubeletVersion, node.Status.NodeInfo.ContainerRuntimeVersion)}
+	return ""
+}
+
+// proxyStatus asks a node's kube-proxy itself: it keeps nothing in the API.
+func proxyStatus(ctx context.Context, node *corev1.Node) componentStatus {
+	address := net.JoinHostPort(addressOf(node), proxyHealthPort)
+	s := componentStatus{Component: "kube-proxy " + node.Name, Detail: address}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/livez", nil)
+	if err != nil {
+		s.Detail = err.Error()
+		return s
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.Detail = err.Error()
+		return s
+	}
+	defer response.Body.Close()
+	if s.Healthy = response.StatusCode == http.StatusOK; !s.Healthy {
+		s.Detail = fmt.Sprintf("%s says %s", address, response.Status)
+	}
+	return s
+}
+
+// proxyHealthPort is kube-proxy's --healthz-bind-address.
+const proxyHealthPort = "10256"
+
+func nodeStatus(node *corev1.Node) componentStatus {
+	s := componentStatus{Component: "kubelet " + node.Name, Detail: fmt.Sprintf("%s, %s, %s", addressOf(node), node.Status.NodeInfo.KubeletVersion, node.Status.NodeInfo.ContainerRuntimeVersion)}
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
 			s.Healthy = condition.Status == corev1.ConditionTrue

@@ -70,6 +70,9 @@ func look(t *testing.T, c *cluster) {
 	if described = c.kubectl(t, "describe", "pod", pod); !strings.Contains(described, "Successfully assigned default/"+pod) {
 		t.Errorf("describe pod does not say who placed it:\n%s", described)
 	}
+	if status := c.run(t, "status", "--data-dir", c.data); strings.Contains(status, "NOT OK") || strings.Count(status, "healthy") != 10 {
+		t.Errorf("status:\n%s", status)
+	}
 	c.kubectl(t, "explain", "deployment.spec.strategy")
 	if out := c.kubectl(t, "auth", "can-i", "create", "pods"); strings.TrimSpace(out) != "yes" {
 		t.Errorf("auth can-i: %s", out)
