@@ -42,6 +42,10 @@ func (o *Options) claim() (*os.File, error) {
 	if _, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
+	if err := p.rememberHost(kernelSettings); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
 	return lock, nil
 }
 

@@ -59,7 +59,7 @@ func Down(ctx context.Context, o Options) error {
 	for _, dir := range machines {
 		errs = append(errs, removeNamespace(neighbour{name: filepath.Base(dir)}))
 	}
-	errs = append(errs, removeKernelState(), unmountBelow(data), removeCgroupParents())
+	errs = append(errs, removeKernelState(), paths{data: data}.restoreHost(kernelSettings), unmountBelow(data), removeCgroupParents())
 	if err := errors.Join(errs...); err != nil {
 		return err // the files stay, so that a second try finds what is left
 	}

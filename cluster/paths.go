@@ -16,6 +16,7 @@ func (p paths) version() string        { return filepath.Join(p.data, "version")
 func (p paths) pid() string            { return filepath.Join(p.data, "septet.pid") }
 func (p paths) log() string            { return filepath.Join(p.data, "septet.log") }
 func (p paths) volumes() string        { return filepath.Join(p.data, "volumes") }
+func (p paths) host() string           { return filepath.Join(p.data, "host.json") }
 
 // ofNode is a folder of the node.
 func (p paths) ofNode(parts ...string) string {

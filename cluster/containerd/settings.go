@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/template"
 )
 
 // settings is containerd's configuration file, version 4. What differs from containerd's own defaults has its reason here.
@@ -17,27 +16,29 @@ import (
 //   - There is no runtime_path: containerd finds the shim by its name, in the PATH that launch gives it. By a path it would
 //     not know runc's shim, and ask it for its capabilities, which is one more process for every container.
 //   - The loopback device is brought up by containerd, not by one more plugin process for each pod.
-var settings = template.Must(template.New("config.toml").Parse(`version = 4
-root = {{.Root}}
-state = {{.State}}
-oom_score = {{.OOMScore}}
+//
+// It is filled in by os.Expand: text/template finds methods by name, and a program that uses it keeps every method of every type.
+const settings = `version = 4
+root = ${Root}
+state = ${State}
+oom_score = ${OOMScore}
 
 [debug]
-  level = {{.LogLevel}}
+  level = ${LogLevel}
 
 [plugins.'io.containerd.server.v1.grpc']
-  address = {{.Socket}}
+  address = ${Socket}
 [plugins.'io.containerd.server.v1.ttrpc']
-  address = {{.TTRPC}}
+  address = ${TTRPC}
 
 [plugins.'io.containerd.shim.v1.manager']
-  socket_dir = {{.ShimSockets}}
+  socket_dir = ${ShimSockets}
 
 [plugins.'io.containerd.gc.v1.scheduler']
   startup_delay = '10s'
 
 [plugins.'io.containerd.transfer.v1.local']
-  config_path = {{.Registries}}
+  config_path = ${Registries}
   [[plugins.'io.containerd.transfer.v1.local'.unpack_config]]
     platform = 'linux'
     snapshotter = 'overlayfs'
@@ -54,30 +55,30 @@ oom_score = {{.OOMScore}}
   snapshotter = 'overlayfs'
   stats_collect_period = 30
   [plugins.'io.containerd.cri.v1.images'.pinned_images]
-    sandbox = {{.Pause}}
+    sandbox = ${Pause}
   [plugins.'io.containerd.cri.v1.images'.registry]
-    config_path = {{.Registries}}
+    config_path = ${Registries}
 
 [plugins.'io.containerd.cri.v1.runtime']
   enable_criu = false
-  disable_apparmor = {{.NoAppArmor}}
-  restrict_oom_score_adj = {{.RestrictOOM}}
+  disable_apparmor = ${NoAppArmor}
+  restrict_oom_score_adj = ${RestrictOOM}
   netns_mounts_under_state_dir = true
   stats_collect_period = '10s'
   cdi_spec_dirs = ['/etc/cdi', '/var/run/cdi']
   [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = {{.CNIBin}}
-    conf_dir = {{.CNIConf}}
+    bin_dirs = ${CNIBin}
+    conf_dir = ${CNIConf}
     use_internal_loopback = true
   [plugins.'io.containerd.cri.v1.runtime'.containerd]
     default_runtime_name = 'runc'
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
       runtime_type = 'io.containerd.runc.v2'
       [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-        BinaryName = {{.Runc}}
-        Root = {{.RuncRoot}}
+        BinaryName = ${Runc}
+        Root = ${RuncRoot}
         SystemdCgroup = false
-`))
+`
 
 // writeConfig writes the configuration for the programs in bin, and returns the digest of both: a containerd that was
 // started with the same digest may be adopted.
@@ -92,21 +93,18 @@ func writeConfig(c Config, bin string) (string, error) {
 	}
 	apparmor, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	noAppArmor := err != nil || !bytes.HasPrefix(apparmor, []byte("Y"))
-	var text bytes.Buffer
-	err = settings.Execute(&text, map[string]any{
+	values := map[string]string{
 		"Root": quote(filepath.Join(c.root(), "data")), "State": quote(filepath.Join(c.StateDir, "c")),
-		"OOMScore": score, "RestrictOOM": !capable, "NoAppArmor": noAppArmor, "LogLevel": quote(c.LogLevel),
+		"OOMScore": strconv.Itoa(score), "RestrictOOM": strconv.FormatBool(!capable), "NoAppArmor": strconv.FormatBool(noAppArmor), "LogLevel": quote(c.LogLevel),
 		"Socket": quote(c.socket()), "TTRPC": quote(c.socket() + ".ttrpc"), "ShimSockets": quote(c.shimSockets()),
 		"Registries": quote(c.RegistryDir), "Pause": quote(PauseImage),
 		"CNIBin": quoteAll(append([]string{bin}, c.CNIBinDirs...)), "CNIConf": quote(c.CNIConfDir),
 		"Runc":     quote(filepath.Join(bin, "runc")),
 		"RuncRoot": quote(filepath.Join(c.StateDir, "r")),
-	})
-	if err != nil {
-		return "", err
 	}
-	digest := fmt.Sprintf("%x", sha256.Sum256(append(text.Bytes(), c.NetNS...)))
-	return digest, replaceFile(c.config(), text.Bytes())
+	text := os.Expand(settings, func(name string) string { return values[name] })
+	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(text+c.NetNS)))
+	return digest, replaceFile(c.config(), []byte(text))
 }
 
 // quote makes a TOML basic string; for paths and names, Go's escapes are TOML's.

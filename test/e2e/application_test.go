@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -169,6 +171,47 @@ func intoIt(t *testing.T, c *cluster) {
 		t.Errorf("cp: %q %v", back, err)
 	}
 	forward(t, c)
+	terminal(t, c, pod)
+	otherWays(t, c, pod)
+}
+
+// terminal talks to a shell as a person does, on a terminal of its own.
+func terminal(t *testing.T, c *cluster, pod string) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	shell := c.command(ctx, "exec", "-it", pod, "-c", "web", "--", "sh")
+	cmd := exec.CommandContext(ctx, "script", "-qec", strings.Join(shell.Args, " "), "/dev/null")
+	cmd.Env = shell.Env
+	cmd.Stdin = strings.NewReader("test -t 0 && echo on-a-$((1))-terminal\nstty size\nexit 3\n")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() == 0 {
+		t.Errorf("exec -it does not hand on the exit code: %v", err)
+	}
+	if !strings.Contains(string(out), "on-a-1-terminal") {
+		t.Errorf("exec -it: %v\n%s", err, out)
+	}
+}
+
+// otherWays goes into a Pod by the protocols that older and other clients speak, and with the kubectl of this machine, if it has one.
+func otherWays(t *testing.T, c *cluster, pod string) {
+	names := []string{c.septet + " kubectl"}
+	if own, err := exec.LookPath("kubectl"); err == nil {
+		names = append(names, own)
+	}
+	for _, name := range names {
+		for _, sockets := range []string{"true", "false"} {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			words := append(strings.Fields(name), "exec", "-i", pod, "-c", "web", "--", "cat")
+			cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+			cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS="+sockets, "KUBECTL_PORT_FORWARD_WEBSOCKETS="+sockets)
+			cmd.Stdin = strings.NewReader("there and back")
+			out, err := cmd.CombinedOutput()
+			cancel()
+			if err != nil || string(out) != "there and back" {
+				t.Errorf("%s, WebSockets %s: %v %q", name, sockets, err, out)
+			}
+		}
+	}
 }
 
 // follow reads a log while it is written.
@@ -388,6 +431,12 @@ func journey(t *testing.T, c *cluster) {
 }
 
 func deleteAll(t *testing.T, c *cluster) {
+	c.eventually(t, "the CronJob has run by its schedule", func() error {
+		if last := c.kubectl(t, "get", "cronjob", "tick", "-o", "jsonpath={.status.lastSuccessfulTime}"); last == "" {
+			return errors.New("it never succeeded")
+		}
+		return nil
+	})
 	c.kubectl(t, "delete", "-f", filepath.Join("testdata", "application.yaml"), "--timeout=90s")
 	c.kubectl(t, "delete", "pvc", "--all", "--timeout=60s")
 	c.kubectl(t, "delete", "jobs", "--all", "--timeout=60s")

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+
 	"github.com/septet-io/septet/test/images"
 )
 
@@ -230,7 +232,7 @@ func kill(t *testing.T, pid int) {
 	}
 }
 
-// leftovers lists what of a cluster may be on this machine: mounts, devices, tables, namespaces, processes and cgroups.
+// leftovers lists what of a cluster may be on this machine: mounts, devices, namespaces, processes, kernel rules, kernel settings, cgroups and files.
 func leftovers(data string) map[string]bool {
 	found := map[string]bool{}
 	add := func(kind, text string, of ...string) {
@@ -256,6 +258,20 @@ func leftovers(data string) map[string]bool {
 	for _, file := range processes {
 		line, _ := os.ReadFile(file)
 		add("process", strings.ReplaceAll(string(line), "\x00", " "), data+"/")
+	}
+	for _, pattern := range []string{data + "/*", "/run/septet", "/sys/fs/cgroup/septet", "/sys/fs/cgroup/*/septet", "/run/containerd/*/*"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			found["file "+file] = true
+		}
+	}
+	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/netfilter/nf_conntrack_max"} {
+		value, _ := os.ReadFile("/proc/sys/" + name)
+		found["kernel setting "+name+" "+strings.TrimSpace(string(value))] = true
+	}
+	tables, _ := (&nftables.Conn{}).ListTables()
+	for _, table := range tables {
+		found["nftables table "+table.Name] = true
 	}
 	return found
 }
