@@ -4,6 +4,7 @@
 # make build   the one binary, bin/septet
 # make histories  check many histories of concurrent clients
 # make bench   measure: start-up, memory, Pods, Services, the API
+# make bench-apiserver  measure the API server under load, and another one beside it (BENCH_FLAGS)
 
 SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
@@ -14,7 +15,7 @@ PKG := github.com/septet-io/septet/daemon
 LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
 TEST_FLAGS ?=
 
-.PHONY: up down build carried deps test unit lint runtime-test e2e bench histories clean
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver histories clean
 up: build bin/guestbook.tar
 	@tools/up.sh
 
@@ -61,6 +62,10 @@ e2e: build
 
 bench: build
 	@go run ./bench $(BENCH_FLAGS)
+
+# BENCH_FLAGS="--peer-apiserver BINARY --peer-etcd BINARY" puts the same load on another kube-apiserver.
+bench-apiserver:
+	@go run ./bench/apiserver $(BENCH_FLAGS)
 
 # Many histories of concurrent clients under restarts and kills, checked for linearizability; hours, if asked for.
 histories:

@@ -88,7 +88,7 @@ func (o *options) config() (Config, Standard, error) {
 		config.CompactEvery = -1
 	}
 	if o.profiling {
-		config.Paths = profilingPaths()
+		config.Paths = Profiling()
 	}
 	standard := Standard{
 		Port: int32(o.port), NodePorts: o.nodePorts,
@@ -243,8 +243,8 @@ func (o *options) kubelet() (*tls.Config, error) {
 	return config, nil
 }
 
-// profilingPaths serve Go's profiles to those whom authorization lets.
-func profilingPaths() map[string]http.Handler {
+// Profiling is the paths of Go's profiles, for those whom authorization lets.
+func Profiling() map[string]http.Handler {
 	return map[string]http.Handler{
 		"/debug/pprof/": http.HandlerFunc(pprof.Index), "/debug/pprof": http.HandlerFunc(pprof.Index),
 		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile), "/debug/pprof/symbol": http.HandlerFunc(pprof.Symbol),
