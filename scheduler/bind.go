@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,6 +95,9 @@ func (s *scheduler) cancelAll() {
 
 // bind does all that is between a decision and a bound pod. It runs beside other decisions, so it must not touch the Snapshot or the queue.
 func (s *scheduler) bind(ctx context.Context, a *attempt, w *waitingPod) *plugin.Status {
+	if a.expected {
+		s.expect(ctx, a)
+	}
 	if w != nil {
 		if status := s.await(ctx, a, w); !status.OK() {
 			return status
@@ -127,6 +131,22 @@ func (s *scheduler) bind(ctx context.Context, a *attempt, w *waitingPod) *plugin
 		p.PostBind(ctx, a.cycle, a.node)
 	}
 	return nil
+}
+
+// expects says whether the binding may take a while: a Permit plugin makes it wait, or a PreBind plugin has something to do.
+func (a *attempt) expects(w *waitingPod) bool {
+	return w != nil || slices.ContainsFunc(a.profile.PreBind, func(p plugin.PreBind) bool {
+		f, ok := p.(plugin.PreFlight)
+		return !ok || f.WillPreBind(a.cycle)
+	})
+}
+
+// expect tells others, such as autoscalers, where the pod is about to be bound (KEP-5278). The API server clears it with the binding.
+func (s *scheduler) expect(ctx context.Context, a *attempt) {
+	pod := a.cycle.Pod.Object
+	if pod.Status.NominatedNodeName != a.node {
+		s.patchStatus(ctx, pod, fmt.Appendf(nil, `{"metadata":{"uid":%q},"status":{"nominatedNodeName":%q}}`, pod.UID, a.node))
+	}
 }
 
 func (s *scheduler) bindBy(ctx context.Context, a *attempt) *plugin.Status {
@@ -188,15 +208,16 @@ func (s *scheduler) report(ctx context.Context, a *attempt, reason, message stri
 	if row, ok := a.entry.Pod.NominatedRow(); ok {
 		nominated = s.snapshot.NameOf(row)
 	}
-	patch := statusPatch(pod, reason, message, nominated, s.now())
+	patch := statusPatch(pod, reason, message, nominated, a.expected, s.now())
 	if patch == nil {
 		return
 	}
 	s.writers.do(func() { s.patchStatus(ctx, pod, patch) })
 }
 
-// statusPatch returns the patch that brings the pod's status to what is said, nil if it is there already.
-func statusPatch(pod *corev1.Pod, reason, message, nominated string, now time.Time) []byte {
+// statusPatch returns the patch that brings the pod's status to what is said, nil if it is there already. expected says that a nominated
+// node was written that pod may not show yet.
+func statusPatch(pod *corev1.Pod, reason, message, nominated string, expected bool, now time.Time) []byte {
 	condition := corev1.PodCondition{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: message,
 		LastTransitionTime: metav1.NewTime(now), ObservedGeneration: pod.Generation,
@@ -212,11 +233,11 @@ func statusPatch(pod *corev1.Pod, reason, message, nominated string, now time.Ti
 			same = c.Reason == reason && c.Message == message
 		}
 	}
-	if same && pod.Status.NominatedNodeName == nominated {
+	if same && !expected && pod.Status.NominatedNodeName == nominated {
 		return nil
 	}
 	status := map[string]any{"conditions": []corev1.PodCondition{condition}}
-	if nominated != pod.Status.NominatedNodeName {
+	if expected || nominated != pod.Status.NominatedNodeName {
 		status["nominatedNodeName"] = nominated
 		if nominated == "" {
 			status["nominatedNodeName"] = nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/journal"
@@ -23,6 +24,8 @@ type attempt struct {
 	cycle   *plugin.Cycle
 	began   time.Time
 	node    string
+	// expected says that the node is written to the pod's status before it is bound.
+	expected bool
 }
 
 // schedule decides one pod, and sends it on its way.
@@ -84,6 +87,7 @@ func (s *scheduler) assume(ctx context.Context, a *attempt, row int32) {
 		s.rejected(ctx, a, status)
 		return
 	}
+	a.expected = a.expects(wait)
 	s.metrics.binding.Inc()
 	s.binders.do(func() {
 		status := s.bind(ctx, a, wait)
@@ -123,8 +127,23 @@ func (s *scheduler) bound(ctx context.Context, a *attempt, status *plugin.Status
 		return
 	}
 	s.forget(a)
-	s.rejected(ctx, a, status)
+	if s.refresh(a.entry) {
+		s.rejected(ctx, a, status)
+	}
 	s.happened(plugin.AssignedPod, plugin.Delete, "AssignedPodDelete", a.entry.Pod.Object, nil) // its room is free again
+}
+
+// refresh brings a pod that was on its way to its present state: meanwhile its changes were left alone. It is false if the pod is not to be
+// placed any more: it is gone, or somebody has bound it; perhaps this very binding did, whose answer was lost.
+func (s *scheduler) refresh(e *queue.Entry) bool {
+	pod := s.podNamed(types.NamespacedName{Namespace: e.Pod.Object.Namespace, Name: e.Pod.Object.Name})
+	if pod == nil || pod.UID != e.Pod.Object.UID || pod.Spec.NodeName != "" {
+		s.snapshot.Denominate(e.Pod)
+		s.queue.Done(e)
+		return false
+	}
+	e.Pod.Object = pod
+	return true
 }
 
 func attemptsLabel(n int) string {
@@ -134,8 +153,9 @@ func attemptsLabel(n int) string {
 	return fmt.Sprint(n)
 }
 
-// rejected handles a pod that was stopped after it had a node.
+// rejected handles a pod that was stopped after it had a node. Whatever was promised to it is not, any more.
 func (s *scheduler) rejected(ctx context.Context, a *attempt, status *plugin.Status) {
+	s.unpromise(a.entry)
 	if !status.Code.Rejected() {
 		s.failed(ctx, a, status.AsError())
 		return
@@ -148,6 +168,11 @@ func (s *scheduler) rejected(ctx context.Context, a *attempt, status *plugin.Sta
 		f.Plugins, f.Pending = nil, f.Plugins
 	}
 	s.refused(ctx, a, f)
+}
+
+func (s *scheduler) unpromise(e *queue.Entry) {
+	s.snapshot.Denominate(e.Pod)
+	e.Promised = ""
 }
 
 // refused puts a pod back that fits nowhere, and says so.
@@ -174,6 +199,7 @@ func (s *scheduler) failed(ctx context.Context, a *attempt, err error) {
 	if ctx.Err() != nil {
 		return // the term is over
 	}
+	s.unpromise(a.entry)
 	if errors.Is(err, decide.ErrNoNodes) {
 		m := s.metrics.profile(a.profile)
 		m.unschedulable.Inc()

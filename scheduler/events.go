@@ -60,7 +60,7 @@ func (r *recorder) record(ctx context.Context, pod *corev1.Pod, reporter, eventT
 		return
 	}
 	if len(note) > maxNote {
-		note = note[:maxNote-3] + "..."
+		note = note[:maxNote-4] + " ..."
 	}
 	now := time.Now()
 	key := seriesKey{pod.UID, reporter, reason, note}

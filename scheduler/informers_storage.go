@@ -60,6 +60,8 @@ func (s *scheduler) applyStorage(l *letter) {
 	f.set(s, key, l.new)
 	if l.kind >= resourceClaimKind {
 		s.snapshot.Devices.Version++
+	} else {
+		s.snapshot.Volumes.Version++
 	}
 	s.settle(l.kind, key, l.new)
 	s.happened(f.resource, action, f.resource.String()+verb, l.old, l.new)

@@ -22,6 +22,7 @@ import (
 // postFilter lets plugins make room for a pod that fits nowhere; the first that does ends it.
 func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failure) {
 	if len(a.profile.PostFilter) == 0 {
+		s.unpromise(a.entry)
 		return
 	}
 	ask := &plugin.Failure{
@@ -50,8 +51,7 @@ func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failur
 			messages += message
 		}
 		if status.Code == plugin.Unschedulable { // it will not get its promised node that way either
-			s.snapshot.Denominate(a.entry.Pod)
-			a.entry.Promised = ""
+			s.unpromise(a.entry)
 		}
 	}
 	f.PostFilter = messages

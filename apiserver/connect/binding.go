@@ -141,6 +141,7 @@ func (c *connector) assign(ctx context.Context, key store.Key, binding *corev1.B
 func assigned(pod *corev1.Pod, binding *corev1.Binding, now time.Time) *corev1.Pod {
 	bound := *pod
 	bound.Spec.NodeName = binding.Target.Name
+	bound.Status.NominatedNodeName = "" // it has come to pass, or not (KEP-5278)
 	bound.Annotations = merged(pod.Annotations, binding.Annotations)
 	bound.Labels = merged(pod.Labels, binding.Labels)
 	bound.Status.Conditions = make([]corev1.PodCondition, 0, len(pod.Status.Conditions)+1)

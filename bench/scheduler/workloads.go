@@ -26,8 +26,8 @@ type workload struct {
 	pod  func(i int, p *corev1.Pod)
 	// churn deletes and creates nodes and pods meanwhile.
 	churn bool
-	// preempts says that measured pods evict earlier ones.
-	preempts bool
+	// volumes makes a bound volume for each measured pod.
+	volumes bool
 	// perNode makes one measured pod for each node, as a daemon set does.
 	perNode bool
 }
@@ -69,9 +69,10 @@ var workloads = []workload{
 	}},
 	{name: "gated", stuck: 10000, stuckEach: func(_ int, p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "bench"}} }},
 	{name: "mixedChurn", churn: true},
-	{name: "preemption", before: 4, most: 1, preempts: true, beforeEach: func(_ int, p *corev1.Pod) { ask(p, "900m", "500Mi") },
+	{name: "preemption", before: 4, most: 1, beforeEach: func(_ int, p *corev1.Pod) { ask(p, "900m", "500Mi") },
 		pod: func(_ int, p *corev1.Pod) { ask(p, "3000m", "500Mi"); p.Spec.Priority = ptr.To[int32](10) }},
 	{name: "unschedulable", stuck: 200, stuckEach: func(_ int, p *corev1.Pod) { ask(p, "9", "500Mi"); p.Spec.Priority = ptr.To[int32](10) }},
+	{name: "volumes", before: 0.2, volumes: true, pod: mounting},
 	{name: "daemonSet", nodes: 3, perNode: true},
 }
 

@@ -139,6 +139,8 @@ func (d *Decider) decide(ctx context.Context, r *Request) Result {
 	switch {
 	case restricted:
 		return d.decideAmong(ctx, r, g, d.only, extenders, false)
+	case len(d.filters) > 0 && len(d.perPod) == 0 && len(extenders) == 0 && len(g.scores) == 0 && !d.sampled(r.Profile, g):
+		return d.decideInOrder(ctx, r, g)
 	case len(d.filters) > 0 || len(d.perPod) > 0 || len(extenders) > 0 || d.sampled(r.Profile, g):
 		return d.decideAmong(ctx, r, g, nil, extenders, false)
 	}
@@ -227,12 +229,17 @@ func (d *Decider) preFilter(r *Request) (restricted bool, failure *Failure, err 
 		}
 	}
 	for _, s := range r.Profile.Scores {
-		if s.PerPod != nil && s.Weight != 0 && !slices.Contains(d.skipped, s.Name) {
+		if s.PerPod != nil && s.Weight != 0 && !slices.Contains(d.skipped, s.Name) && rates(s.PerPod, r.Cycle) {
 			d.perPod = append(d.perPod, s)
 		}
 	}
 	r.restrictedBy = by
 	return restricted, nil, nil
+}
+
+func rates(s plugin.Score, c *plugin.Cycle) bool {
+	r, ok := s.(plugin.Rater)
+	return !ok || r.Rates(c)
 }
 
 // restrict narrows the rows down to those of the given names.
@@ -264,29 +271,7 @@ func interested(all []Extender, pod *corev1.Pod) (some []Extender) {
 
 // decideByTable is the fast way: every rule is columns, and the table knows every row.
 func (d *Decider) decideByTable(r *Request, g *program) Result {
-	if g.table == nil {
-		d.makeRoom(d.Snapshot.Rows())
-		g.fill()
-		d.tables = append(d.tables, g)
-	}
-	for _, row := range g.table.suspects {
-		g.enter(row)
-	}
-	g.table.suspects = g.table.suspects[:0]
-	if len(g.groups) > 0 && d.Snapshot.Nominees() > 0 {
-		d.suspect(g)
-	}
-	feasible := 0
-	for _, c := range g.classes {
-		c.stamp, c.found = d.decision, 0
-		if c.verdict = 0; c.slots.rows == 0 {
-			continue
-		}
-		if c.verdict = g.checkGroups(c.key); c.verdict == 0 {
-			c.found = c.slots.rows
-			feasible += c.found
-		}
-	}
+	feasible := d.open(g)
 	if feasible == 0 {
 		return Result{Row: -1, Evaluated: d.Snapshot.Nodes(), Failure: d.tableFailure(g)}
 	}
@@ -322,6 +307,33 @@ func (d *Decider) decideByTable(r *Request, g *program) Result {
 		pick -= len(slot.rows)
 	}
 	panic("decide: the best row was lost")
+}
+
+// open brings the table to the present and finds which of its classes are feasible, and how many rows they have.
+func (d *Decider) open(g *program) (feasible int) {
+	if g.table == nil {
+		d.makeRoom(d.Snapshot.Rows())
+		g.fill()
+		d.tables = append(d.tables, g)
+	}
+	for _, row := range g.table.suspects {
+		g.enter(row)
+	}
+	g.table.suspects = g.table.suspects[:0]
+	if len(g.groups) > 0 && d.Snapshot.Nominees() > 0 {
+		d.suspect(g)
+	}
+	for _, c := range g.classes {
+		c.stamp, c.found, c.share = d.decision, 0, 0
+		if c.verdict = 0; c.slots.rows == 0 {
+			continue
+		}
+		if c.verdict = g.checkGroups(c.key); c.verdict == 0 {
+			c.found = c.slots.rows
+			feasible += c.found
+		}
+	}
+	return feasible
 }
 
 // mark notes that filtering is over.

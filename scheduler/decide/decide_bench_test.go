@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/scheduler/plugin"
 	"github.com/septet-io/septet/scheduler/snapshot"
@@ -20,12 +22,21 @@ func benchCluster(nodes int) *snapshot.Snapshot {
 	s.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, "default")
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i)
+		s.Volumes.Nodes[name] = &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: storagev1.CSINodeSpec{
+			Drivers: []storagev1.CSINodeDriver{{Name: testDriver, Allocatable: &storagev1.VolumeNodeResources{Count: ptr.To[int32](39)}}}}}
 		s.SetNode(&corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name, corev1.LabelTopologyZone: fmt.Sprintf("zone%d", i%10)}},
 			Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
 				corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("256Gi"), corev1.ResourcePods: resource.MustParse("1100"),
 			}},
 		})
+	}
+	for i := range 5000 { // a volume for each pod
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("pod-%d", i), Annotations: map[string]string{"pv.kubernetes.io/bind-completed": "yes"}}}
+		claim.Spec.VolumeName = claim.Name
+		s.Volumes.Claims["default/"+claim.Name] = claim
+		s.Volumes.Volumes[claim.Name] = &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: claim.Name}, Spec: corev1.PersistentVolumeSpec{
+			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: testDriver, VolumeHandle: claim.Name}}}}
 	}
 	return s
 }
@@ -71,6 +82,9 @@ var benchShapes = []struct {
 	{"spread", func(p *corev1.Pod) {
 		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 5, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.DoNotSchedule,
 			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}}}
+	}},
+	{"volumes", func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: p.Name}}}}
 	}},
 	{"preferredSpread", func(p *corev1.Pod) {
 		for _, key := range []string{corev1.LabelTopologyZone, corev1.LabelHostname} {

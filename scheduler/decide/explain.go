@@ -115,7 +115,7 @@ func (d *Decider) refusals(r *Request, g *program, row int32) (list []Refusal) {
 		}
 		list = append(list, refusal)
 	}
-	ask := func(row int32) uint32 {
+	ask := func() {
 		for i := range g.rows {
 			add(g.rows[i].place, g.rows[i].row, g.rows[i].row.Check(row))
 		}
@@ -124,16 +124,15 @@ func (d *Decider) refusals(r *Request, g *program, row int32) (list []Refusal) {
 			step := &g.groups[i]
 			add(step.place, step.group, step.group.CheckKey(g.key[step.off:step.off+step.width]))
 		}
-		return 0
-	}
-	ask(row)
-	if len(list) == 0 && len(d.Snapshot.Nominated[row]) > 0 {
-		g.withoutSelf(r.Cycle.Pod, row, func() { g.checkPromised(row, ask) })
-	}
-	for _, f := range d.filters {
-		if status := f.filter.Filter(r.Cycle, row); !status.OK() {
-			list = append(list, Refusal{Plugin: f.name, Code: status.Code.String(), Reasons: status.Reasons})
+		for _, f := range d.filters {
+			if status := f.filter.Filter(r.Cycle, row); !status.OK() {
+				list = append(list, Refusal{Plugin: f.name, Code: status.Code.String(), Reasons: status.Reasons})
+			}
 		}
+	}
+	ask()
+	if len(list) == 0 && len(d.Snapshot.Nominated[row]) > 0 {
+		g.withoutSelf(r.Cycle.Pod, row, func() { g.withPromised(row, ask) })
 	}
 	return list
 }

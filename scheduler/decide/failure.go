@@ -187,10 +187,12 @@ func (f *Failure) Fits(c *plugin.Cycle, row int32) (reasons []string, ok bool) {
 		_, _, reasons = g.explain(v)
 		return reasons, false
 	}
-	for _, a := range f.decider.filters {
-		if status := a.filter.Filter(c, row); !status.OK() {
-			return status.Reasons, false
-		}
+	status, err := f.decider.ask(c, g, row, true)
+	if err != nil {
+		return []string{err.Error()}, false
+	}
+	if !status.OK() {
+		return status.Reasons, false
 	}
 	return nil, true
 }

@@ -7,6 +7,7 @@ package decide
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/septet-io/septet/scheduler/plugin"
 	"github.com/septet-io/septet/scheduler/profile"
@@ -194,14 +195,16 @@ func (g *program) checkGroups(key []int32) uint32 {
 	return 0
 }
 
-// checkPromised runs a check while the pods promised to the row, of at least the shape's priority, are charged to it.
+// checkPromised runs a check while the pods promised to the row, of at least the shape's priority, are charged to it; 0 if there are none.
 func (g *program) checkPromised(row int32, check func(int32) uint32) (v uint32) {
-	first := false
-	for _, p := range g.snapshot.Nominated[row] {
-		first = first || g.before(p)
-	}
-	if !first {
-		return 0
+	g.withPromised(row, func() { v = check(row) })
+	return v
+}
+
+// withPromised runs f, if there are any such pods, while those promised to the row that go before the shape's are charged to it.
+func (g *program) withPromised(row int32, f func()) {
+	if !slices.ContainsFunc(g.snapshot.Nominated[row], g.before) {
+		return
 	}
 	s := g.snapshot
 	s.Trial(func() {
@@ -214,13 +217,12 @@ func (g *program) checkPromised(row int32, check func(int32) uint32) (v uint32) 
 			}
 		}
 		g.refollow(row)
-		v = check(row)
+		f()
 		for i := len(placed) - 1; i >= 0; i-- {
 			s.Displace(placed[i])
 		}
 		g.refollow(row)
 	})
-	return v
 }
 
 func (g *program) refollow(row int32) {

@@ -17,6 +17,7 @@ type world struct {
 	pods       []*corev1.Pod // placed, by spec.nodeName
 	namespaces map[string]map[string]string
 	services   []*corev1.Service
+	storage    storage
 	// promised pods wait for room on the node that their spec names.
 	promised []*corev1.Pod
 }
@@ -96,6 +97,7 @@ func (w *world) filter(pod *corev1.Pod, n *corev1.Node, into map[string]bool) {
 			into[name] = true
 		}
 	}
+	w.storageRefuses(pod, n, into)
 }
 
 // withPromised is the world as if the pods were there that are promised the node and are at least as important.

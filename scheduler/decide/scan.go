@@ -113,20 +113,46 @@ func (d *Decider) visit(r *Request, g *program, row int32, own bool) error {
 	if verdict != 0 {
 		return nil
 	}
-	for _, f := range d.filters {
-		status := f.filter.Filter(r.Cycle, row)
-		if status.OK() {
-			continue
-		}
-		if !status.Code.Rejected() {
-			return fmt.Errorf("running %q filter plugin: %w", f.name, status.AsError())
-		}
-		status.Plugin = f.name
+	status, err := d.ask(r.Cycle, g, row, own)
+	if err != nil {
+		return err
+	}
+	if !status.OK() {
 		d.statuses[row] = status
 		return nil
 	}
 	d.feasible = append(d.feasible, row)
 	return nil
+}
+
+// ask asks the per-pod filters about a row: as it is, and with the pods that are promised the row and go first. own says that the row is
+// promised to this very pod.
+func (d *Decider) ask(c *plugin.Cycle, g *program, row int32, own bool) (status *plugin.Status, err error) {
+	if status, err = d.askAll(c, row); err != nil || !status.OK() || len(d.filters) == 0 || len(d.Snapshot.Nominated[row]) == 0 {
+		return status, err
+	}
+	again := func() { g.withPromised(row, func() { status, err = d.askAll(c, row) }) }
+	if own {
+		g.withoutSelf(c.Pod, row, again)
+	} else {
+		again()
+	}
+	return status, err
+}
+
+func (d *Decider) askAll(c *plugin.Cycle, row int32) (*plugin.Status, error) {
+	for _, f := range d.filters {
+		status := f.filter.Filter(c, row)
+		if status.OK() {
+			continue
+		}
+		if !status.Code.Rejected() {
+			return nil, fmt.Errorf("running %q filter plugin: %w", f.name, status.AsError())
+		}
+		status.Plugin = f.name
+		return status, nil
+	}
+	return nil, nil
 }
 
 func (d *Decider) verdictOf(r *Request, g *program, row int32, own bool) uint32 {

@@ -82,6 +82,11 @@ type Score interface {
 	Score(c *Cycle, row int32) (int64, *Status)
 }
 
+// Rater is implemented by a Score that may have nothing to say of a pod: then it is not asked, as if it gave every row 0.
+type Rater interface {
+	Rates(c *Cycle) bool
+}
+
 // Normalize brings raw scores into 0 to MaxScore.
 type Normalize interface {
 	Normalize(c *Cycle, rows []int32, scores []int64) *Status
@@ -104,6 +109,12 @@ type Permit interface {
 type PreBind interface {
 	Plugin
 	PreBind(ctx context.Context, c *Cycle, node string) *Status
+}
+
+// PreFlight is implemented by a PreBind that often has nothing to do. One without it is taken to have something to do for every pod.
+type PreFlight interface {
+	// WillPreBind says, after Reserve, whether PreBind will do anything that takes time.
+	WillPreBind(c *Cycle) bool
 }
 
 // Bind binds the pod, or with a Skip status leaves it to the next one.

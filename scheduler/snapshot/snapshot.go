@@ -164,6 +164,9 @@ func (s *Snapshot) Trial(f func()) {
 	f()
 }
 
+// InTrial says whether a trial is going on: then the state is not what RowSeq tells.
+func (s *Snapshot) InTrial() bool { return s.trial > 0 }
+
 // row returns the row of a node name, making an empty one if there is none.
 func (s *Snapshot) rowFor(name string) int32 {
 	if row, ok := s.rows[name]; ok {

@@ -19,6 +19,8 @@ type Volumes struct {
 	// provisioning has been asked for (by "namespace/name"), before the API server says so.
 	Assumed map[string]*corev1.PersistentVolume
 	Pending map[string]*corev1.PersistentVolumeClaim
+	// Version grows with every change of a claim, volume or class; whoever makes one says so.
+	Version uint64
 	// users counts the placed pods of a claim.
 	users map[string]int32
 }
@@ -37,7 +39,7 @@ func (v *Volumes) clone() Volumes {
 	return Volumes{
 		Claims: maps.Clone(v.Claims), Volumes: maps.Clone(v.Volumes), Classes: maps.Clone(v.Classes), Nodes: maps.Clone(v.Nodes),
 		Drivers: maps.Clone(v.Drivers), Capacities: maps.Clone(v.Capacities), Assumed: maps.Clone(v.Assumed), Pending: maps.Clone(v.Pending),
-		users: map[string]int32{},
+		users: map[string]int32{}, Version: v.Version,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -180,6 +181,12 @@ func (p *Plugin) Filter(c *plugin.Cycle, row int32) *plugin.Status {
 	}
 	n.found[row] = a
 	return nil
+}
+
+// Rates implements plugin.Rater: without alternatives all nodes are as good.
+func (p *Plugin) Rates(c *plugin.Cycle) bool {
+	n, ok := c.Get(Name).(*plan)
+	return ok && slices.ContainsFunc(n.requests, func(r request) bool { return len(r.alternatives) > 1 })
 }
 
 // Score implements plugin.Score: nodes with devices that the claims prefer are better.

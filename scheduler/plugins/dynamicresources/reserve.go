@@ -110,6 +110,12 @@ func (p *Plugin) Unreserve(c *plugin.Cycle, _ int32) {
 	n.chosen = nil
 }
 
+// WillPreBind implements plugin.PreFlight.
+func (*Plugin) WillPreBind(c *plugin.Cycle) bool {
+	n, ok := c.Get(Name).(*plan)
+	return ok && n.chosen != nil
+}
+
 // PreBind implements plugin.PreBind: it writes the allocations and reservations.
 func (p *Plugin) PreBind(ctx context.Context, c *plugin.Cycle, _ string) *plugin.Status {
 	n, ok := c.Get(Name).(*plan)

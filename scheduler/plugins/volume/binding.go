@@ -102,6 +102,9 @@ func (p *Binding) PreFilter(c *plugin.Cycle) ([]string, *plugin.Status) {
 	case immediate:
 		return nil, plugin.Reject(plugin.Unresolvable, "pod has unbound immediate PersistentVolumeClaims")
 	}
+	if len(n.delayed) == 0 && !slices.ContainsFunc(n.bound, func(claim *corev1.PersistentVolumeClaim) bool { return tied(claim, volumes) }) {
+		return nil, plugin.SkipStatus
+	}
 	slices.SortStableFunc(n.delayed, func(a, b *corev1.PersistentVolumeClaim) int {
 		x, y := a.Spec.Resources.Requests[corev1.ResourceStorage], b.Spec.Resources.Requests[corev1.ResourceStorage]
 		return x.Cmp(y)
@@ -130,6 +133,12 @@ func unusable(pod *corev1.Pod, name string, ephemeral bool, claim *corev1.Persis
 		return plugin.Reject(plugin.Unresolvable, fmt.Sprintf("PVC %s/%s was not created for pod %s/%s (pod is not owner)", claim.Namespace, claim.Name, pod.Namespace, pod.Name))
 	}
 	return nil
+}
+
+// tied says whether the volume of a bound claim cannot be used everywhere.
+func tied(claim *corev1.PersistentVolumeClaim, volumes *snapshot.Volumes) bool {
+	volume := volumes.Volume(claim.Spec.VolumeName)
+	return volume == nil || volume.Spec.NodeAffinity != nil && volume.Spec.NodeAffinity.Required != nil
 }
 
 // delays says whether a claim waits for its first consumer.
@@ -197,6 +206,9 @@ func (p *Binding) Filter(c *plugin.Cycle, row int32) *plugin.Status {
 	return nil
 }
 
+// Rates implements plugin.Rater.
+func (p *Binding) Rates(*plugin.Cycle) bool { return p.shape != nil }
+
 // Score implements plugin.Score: where a shape is configured, how full the volumes would be that were found, by storage class.
 func (p *Binding) Score(c *plugin.Cycle, row int32) (int64, *plugin.Status) {
 	n := c.Get(BindingName).(*plan)
@@ -234,6 +246,7 @@ func (p *Binding) Reserve(c *plugin.Cycle, row int32) *plugin.Status {
 		return nil
 	}
 	volumes := &c.Snapshot.Volumes
+	volumes.Version++
 	for i := range n.chosen.static {
 		s := &n.chosen.static[i]
 		s.volume = claimed(s.volume, s.claim)
@@ -265,6 +278,7 @@ func (p *Binding) Unreserve(c *plugin.Cycle, _ int32) {
 		return
 	}
 	volumes := &c.Snapshot.Volumes
+	volumes.Version++
 	for _, s := range n.chosen.static {
 		if volumes.Assumed[s.volume.Name] == s.volume {
 			delete(volumes.Assumed, s.volume.Name)

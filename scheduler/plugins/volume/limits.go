@@ -11,7 +11,25 @@ import (
 )
 
 // Limits respects how many volumes of a CSI driver a node can attach.
-type Limits struct{}
+type Limits struct {
+	of   *snapshot.Snapshot
+	rows []attached
+}
+
+// attached is what is attached to a row, kept until the row or its volumes change.
+type attached struct {
+	seq, version uint64 // of the row, and of all volumes
+	settled      bool   // no change of a volume can change it
+	node         *storagev1.CSINode
+	limits       []limit
+	there        map[attachment]struct{}
+}
+
+// limit is how many volumes a driver can attach, and has attached.
+type limit struct {
+	driver    string
+	max, used int64
+}
 
 // NewLimits returns the plugin.
 func NewLimits() *Limits { return &Limits{} }
@@ -24,12 +42,16 @@ type attachment struct{ driver, handle string }
 
 // PreFilter implements plugin.PreFilter.
 func (*Limits) PreFilter(c *plugin.Cycle) ([]string, *plugin.Status) {
-	if !slices.ContainsFunc(c.Pod.Object.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.PersistentVolumeClaim != nil || v.Ephemeral != nil || inlineDriver(&v) != ""
-	}) {
+	if !mayAttach(c.Pod.Object) {
 		return nil, plugin.SkipStatus
 	}
-	wanted := attachments(c.Pod.Object, &c.Snapshot.Volumes)
+	list, _ := attachments(nil, c.Pod.Object, &c.Snapshot.Volumes)
+	wanted := list[:0]
+	for _, a := range list { // the same volume twice is one
+		if !slices.Contains(wanted, a) {
+			wanted = append(wanted, a)
+		}
+	}
 	if len(wanted) == 0 {
 		return nil, plugin.SkipStatus
 	}
@@ -37,54 +59,100 @@ func (*Limits) PreFilter(c *plugin.Cycle) ([]string, *plugin.Status) {
 	return nil, nil
 }
 
+// mayAttach says whether some volume of a pod may be a driver's.
+func mayAttach(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim != nil || v.Ephemeral != nil || inlineDriver(&v) != ""
+	})
+}
+
 // Filter implements plugin.Filter.
-func (*Limits) Filter(c *plugin.Cycle, row int32) *plugin.Status {
-	wanted := c.Get(LimitsName).([]attachment)
+func (p *Limits) Filter(c *plugin.Cycle, row int32) *plugin.Status {
 	csiNode := c.Snapshot.Volumes.Nodes[c.Snapshot.Node[row].Name]
 	if csiNode == nil {
 		return nil
 	}
-	limits := limitsOf(csiNode)
-	if !slices.ContainsFunc(wanted, func(a attachment) bool { _, ok := limits[a.driver]; return ok }) {
-		return nil
-	}
-	there := map[attachment]bool{}
-	used := map[string]int64{}
-	count := func(a attachment) bool {
-		if there[a] {
-			return false
-		}
-		there[a] = true
-		used[a.driver]++
-		return true
-	}
-	for _, other := range c.Snapshot.Pods[row] {
-		if len(other.Object.Spec.Volumes) > 0 {
-			for _, a := range attachments(other.Object, &c.Snapshot.Volumes) {
-				count(a)
+	wanted := c.Get(LimitsName).([]attachment)
+	at := p.at(c.Snapshot, row, csiNode)
+	for i := range at.limits {
+		l := &at.limits[i]
+		used := l.used
+		for _, a := range wanted {
+			if a.driver != l.driver {
+				continue
 			}
-		}
-	}
-	for _, a := range wanted {
-		if limit, ok := limits[a.driver]; ok && count(a) && used[a.driver] > limit {
-			return plugin.Reject(plugin.Unschedulable, "node(s) exceed max volume count")
+			if _, ok := at.there[a]; ok {
+				continue
+			}
+			if used++; used > l.max {
+				return plugin.Reject(plugin.Unschedulable, "node(s) exceed max volume count")
+			}
 		}
 	}
 	return nil
 }
 
-func limitsOf(n *storagev1.CSINode) map[string]int64 {
-	limits := map[string]int64{}
-	for i := range n.Spec.Drivers {
-		if d := &n.Spec.Drivers[i]; d.Allocatable != nil && d.Allocatable.Count != nil {
-			limits[d.Name] = int64(*d.Allocatable.Count)
-		}
+// at is what is attached to the row now. In a trial the row is looked at anew, as trials leave no trace.
+func (p *Limits) at(s *snapshot.Snapshot, row int32, csiNode *storagev1.CSINode) *attached {
+	if s.InTrial() {
+		at := &attached{}
+		at.count(s, row, csiNode)
+		return at
 	}
-	return limits
+	if p.of != s {
+		p.of, p.rows = s, nil
+	}
+	for int(row) >= len(p.rows) {
+		p.rows = append(p.rows, attached{})
+	}
+	at := &p.rows[row]
+	if at.node != csiNode || at.seq != s.RowSeq(row) || !at.settled && at.version != s.Volumes.Version {
+		at.count(s, row, csiNode)
+	}
+	return at
 }
 
-// attachments are the CSI volumes of a pod. One that is not provisioned yet counts under its claim's name.
-func attachments(pod *corev1.Pod, volumes *snapshot.Volumes) (list []attachment) {
+func (at *attached) count(s *snapshot.Snapshot, row int32, csiNode *storagev1.CSINode) {
+	at.seq, at.version, at.node, at.settled = s.RowSeq(row), s.Volumes.Version, csiNode, true
+	at.limits = at.limits[:0]
+	for i := range csiNode.Spec.Drivers {
+		if d := &csiNode.Spec.Drivers[i]; d.Allocatable != nil && d.Allocatable.Count != nil {
+			at.limits = append(at.limits, limit{driver: d.Name, max: int64(*d.Allocatable.Count)})
+		}
+	}
+	if at.there == nil {
+		at.there = map[attachment]struct{}{}
+	}
+	clear(at.there)
+	var list []attachment
+	for _, other := range s.Pods[row] {
+		if len(other.Object.Spec.Volumes) == 0 {
+			continue
+		}
+		var settled bool
+		list, settled = attachments(list[:0], other.Object, &s.Volumes)
+		at.settled = at.settled && settled
+		for _, a := range list {
+			at.add(a)
+		}
+	}
+}
+
+func (at *attached) add(a attachment) {
+	for i := range at.limits {
+		if l := &at.limits[i]; l.driver == a.driver {
+			if _, ok := at.there[a]; !ok {
+				at.there[a] = struct{}{}
+				l.used++
+			}
+		}
+	}
+}
+
+// attachments appends the CSI volumes of a pod to list. One that is not provisioned yet counts under its claim's name; settled says
+// that there is none such.
+func attachments(list []attachment, pod *corev1.Pod, volumes *snapshot.Volumes) (_ []attachment, settled bool) {
+	settled = true
 	for i := range pod.Spec.Volumes {
 		v := &pod.Spec.Volumes[i]
 		if driver := inlineDriver(v); driver != "" {
@@ -98,17 +166,21 @@ func attachments(pod *corev1.Pod, volumes *snapshot.Volumes) (list []attachment)
 		key := pod.Namespace + "/" + name
 		claim := volumes.Claim(key)
 		if claim == nil {
+			settled = false
 			continue
 		}
 		if volume := volumes.Volume(claim.Spec.VolumeName); volume != nil {
 			if driver, handle := csiOf(&volume.Spec.PersistentVolumeSource); driver != "" {
 				list = append(list, attachment{driver, handle})
 			}
-		} else if class := volumes.Classes[className(claim)]; class != nil {
+			continue
+		}
+		settled = false
+		if class := volumes.Classes[className(claim)]; class != nil {
 			list = append(list, attachment{class.Provisioner, "claim " + key})
 		}
 	}
-	return list
+	return list, settled
 }
 
 // The drivers that stand for the volume types that were once built in.

@@ -15,13 +15,18 @@ import (
 	"github.com/septet-io/septet/scheduler/plugin"
 )
 
+// WillPreBind implements plugin.PreFlight.
+func (*Binding) WillPreBind(c *plugin.Cycle) bool {
+	n, ok := c.Get(BindingName).(*plan)
+	return ok && n.chosen != nil && len(n.chosen.static)+len(n.chosen.dynamic) > 0
+}
+
 // PreBind implements plugin.PreBind: it writes what Reserve decided, and waits until the claims are bound.
 func (p *Binding) PreBind(ctx context.Context, c *plugin.Cycle, node string) *plugin.Status {
-	n, ok := c.Get(BindingName).(*plan)
-	if !ok || n.chosen == nil || len(n.chosen.static)+len(n.chosen.dynamic) == 0 {
+	if !p.WillPreBind(c) {
 		return nil
 	}
-	chosen := n.chosen
+	chosen := c.Get(BindingName).(*plan).chosen
 	var claims []*corev1.PersistentVolumeClaim
 	for _, s := range chosen.static {
 		if _, err := p.env.Client.CoreV1().PersistentVolumes().Update(ctx, s.volume, metav1.UpdateOptions{}); err != nil {
