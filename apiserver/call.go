@@ -18,6 +18,8 @@ type call struct {
 	state    request.State
 	// after runs when the request is over, backwards.
 	after []func()
+	// cause is that of a panic, nil without one.
+	cause any
 }
 
 // recorder remembers what was answered.
@@ -26,8 +28,8 @@ type recorder struct {
 	// code is zero until the header is written.
 	code int
 	size int64
-	// started, when set, is told when the answer begins.
-	started func(code int)
+	// record, when set, is told what is answered.
+	record request.Record
 }
 
 // WriteHeader notes the status.
@@ -40,8 +42,8 @@ func (r *recorder) WriteHeader(code int) {
 
 func (r *recorder) begin(code int) {
 	r.code = code
-	if r.started != nil {
-		r.started(code)
+	if r.record != nil {
+		r.record.Started(code)
 	}
 }
 
@@ -49,6 +51,9 @@ func (r *recorder) begin(code int) {
 func (r *recorder) Write(bytes []byte) (int, error) {
 	if r.code == 0 {
 		r.begin(http.StatusOK)
+	}
+	if r.record != nil {
+		r.record.Wrote(bytes)
 	}
 	n, err := r.ResponseWriter.Write(bytes)
 	r.size += int64(n)

@@ -74,8 +74,10 @@ var noCache = []string{"no-cache, private"}
 
 // end runs what filters left to do, also after a panic, and measures.
 func (s *Server) end(c *call) {
-	if cause := recover(); cause != nil {
-		s.recovered(c, cause)
+	if c.cause = recover(); c.cause == http.ErrAbortHandler {
+		defer panic(c.cause) // how a handler breaks off an answer
+	} else if c.cause != nil {
+		s.recovered(c)
 	}
 	for i := len(c.after) - 1; i >= 0; i-- {
 		c.after[i]()
@@ -84,12 +86,9 @@ func (s *Server) end(c *call) {
 	s.measure(c)
 }
 
-// recovered answers a request whose handler panicked. http.ErrAbortHandler is how a handler breaks off an answer.
-func (s *Server) recovered(c *call, cause any) {
-	if cause == http.ErrAbortHandler {
-		panic(cause)
-	}
-	klog.ErrorS(errors.New("panic"), "A request failed", "verb", c.state.Verb, "path", c.state.Path, "cause", cause, "stack", string(debug.Stack()))
+// recovered answers a request whose handler panicked.
+func (s *Server) recovered(c *call) {
+	klog.ErrorS(errors.New("panic"), "A request failed", "verb", c.state.Verb, "path", c.state.Path, "cause", c.cause, "stack", string(debug.Stack()))
 	if c.recorder.code == 0 {
 		//lint:ignore ST1005 upstream's words
 		request.Error(&c.recorder, c.r, apierrors.NewInternalError(errors.New("This request caused apiserver to panic. Look in the logs for details.")))
@@ -162,6 +161,9 @@ func (s *Server) authenticate(c *call) (bool, error) {
 	if err != nil || !known {
 		klog.FromContext(c.r.Context()).V(2).Info("Unauthorized", "path", c.state.Path, "err", err)
 		authenticationAttempts(false)
+		if err := s.auditStranger(c); err != nil {
+			return false, err
+		}
 		return false, apierrors.NewUnauthorized("Unauthorized")
 	}
 	c.state.User = *user
@@ -181,6 +183,10 @@ func (s *Server) authorize(c *call) (bool, error) {
 	decision, reason, err := s.authorizer.Authorize(c.r.Context(), &c.state.Info, c.state.User)
 	if decision == request.Allow {
 		c.state.Reason = reason
+		if c.state.Record != nil {
+			c.state.Annotate("authorization.k8s.io/decision", "allow")
+			c.state.Annotate("authorization.k8s.io/reason", reason)
+		}
 		return false, nil
 	}
 	if err != nil && reason == "" {

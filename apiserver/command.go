@@ -38,6 +38,14 @@ func (o *options) run(ctx context.Context) error {
 	if names := o.noted(); len(names) > 0 {
 		klog.InfoS("Flags without a meaning here are ignored", "flags", strings.Join(names, " "))
 	}
+	auditor, err := o.audit.Open()
+	if err != nil {
+		return daemon.UsageError("%v", err)
+	}
+	if auditor != nil {
+		defer auditor.Close()
+		config.Audit = auditor
+	}
 	if config.GetCertificate, err = o.serving(standard.Address); err != nil {
 		return err
 	}

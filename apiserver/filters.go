@@ -20,12 +20,24 @@ func (s *Server) audit(c *call) (bool, error) {
 	if s.config.Audit == nil {
 		return false, nil
 	}
-	started, finished := s.config.Audit.Begin(c.r, &c.state)
-	c.recorder.started = started
-	if finished != nil {
-		c.after = append(c.after, func() { finished(c.recorder.code) })
+	record, err := s.config.Audit.Begin(&c.recorder, c.r, &c.state, longRunning(&c.state))
+	if record != nil {
+		c.state.Record, c.recorder.record = record, record
+		c.after = append(c.after, func() { record.Finished(c.recorder.code, c.cause) })
 	}
-	return false, nil
+	return false, err
+}
+
+// auditStranger notes a request of somebody whom nobody knows: one event, when the answer begins.
+func (s *Server) auditStranger(c *call) error {
+	if s.config.Audit == nil {
+		return nil
+	}
+	record, err := s.config.Audit.Begin(&c.recorder, c.r, &c.state, true)
+	if record != nil {
+		c.recorder.record = record
+	}
+	return err
 }
 
 // flow waits until it is the request's turn.

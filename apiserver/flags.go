@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/septet-io/septet/apiserver/audit"
 )
 
 // options are upstream's flags that have a meaning here.
@@ -47,6 +49,8 @@ type options struct {
 	reloadEncryption bool
 	tlsVersion       string
 	tlsSuites        []string
+
+	audit audit.Options
 
 	ignored, refused *pflag.FlagSet
 }
@@ -92,6 +96,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeletKey, "kubelet-client-key", "", "key of --kubelet-client-certificate")
 	flags.StringSliceVar(&o.kubeletAddresses, "kubelet-preferred-address-types",
 		[]string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, "which of a node's addresses to try, in order")
+	o.audit.Add(flags)
 	o.addIgnored(flags)
 }
 
@@ -118,43 +123,34 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 // ignored are upstream's flags that have no meaning here, by the kind of value that they take. Some have become facts
 // (--watch-cache), some steer machinery that works otherwise here.
 var ignored = map[string]string{
-	"string": `allow-metric-labels-manifest audit-log-format audit-log-mode
-		audit-log-version audit-webhook-mode audit-webhook-version
-		authentication-token-webhook-version
-		authorization-webhook-version cloud-config cloud-provider
-		debug-socket-path endpoint-reconciler-type external-hostname
-		log-json-info-buffer-size log-text-info-buffer-size min-compatibility-version oidc-groups-claim
-		oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip peer-advertise-port peer-ca-file
-		proxy-client-cert-file proxy-client-key-file show-hidden-metrics-for-version
-		storage-backend storage-media-type tracing-config-file`,
-	"strings": `admission-control disabled-metrics emulated-version
-		etcd-servers-overrides feature-gates oidc-required-claim oidc-signing-algs runtime-config strict-transport-security-directives
-		tls-curve-preferences watch-cache-sizes allow-metric-labels`,
-	"int": `apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size audit-log-batch-throttle-burst audit-log-maxage
-		audit-log-maxbackup audit-log-maxsize audit-log-truncate-max-batch-size audit-log-truncate-max-event-size
-		audit-webhook-batch-buffer-size audit-webhook-batch-max-size audit-webhook-batch-throttle-burst
-		audit-webhook-truncate-max-batch-size audit-webhook-truncate-max-event-size default-not-ready-toleration-seconds
-		default-unreachable-toleration-seconds default-watch-cache-size delete-collection-workers identity-lease-duration-seconds
-		identity-lease-renew-interval-seconds kubelet-port kubelet-read-only-port kubernetes-service-node-port
-		lease-reuse-duration-seconds max-connection-bytes-per-sec max-mutating-requests-inflight max-requests-inflight`,
-	"duration": `audit-log-batch-max-wait audit-webhook-batch-max-wait audit-webhook-initial-backoff
-		authentication-token-webhook-cache-ttl authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
-		coordinated-leadership-lease-duration coordinated-leadership-renew-deadline coordinated-leadership-retry-period
-		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout event-ttl
-		kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period storage-initialization-timeout`,
-	"bool": `aggregator-reject-forwarding-redirect allow-privileged audit-log-batch-throttle-enable audit-log-compress
-		audit-log-truncate-enabled audit-webhook-batch-throttle-enable audit-webhook-truncate-enabled contention-profiling
-		disable-http2-serving emulation-forward-compatible enable-aggregator-routing enable-garbage-collector enable-logs-handler
-		enable-priority-and-fairness log-json-split-stream log-text-split-stream
-		permit-address-sharing permit-port-sharing runtime-config-emulation-forward-compatible service-account-extend-token-expiration
-		service-account-lookup shutdown-send-retry-after watch-cache`,
-	"float": `audit-log-batch-throttle-qps audit-webhook-batch-throttle-qps`,
+	"string": `allow-metric-labels-manifest authentication-token-webhook-version authorization-webhook-version cloud-config cloud-provider
+		debug-socket-path endpoint-reconciler-type external-hostname log-json-info-buffer-size log-text-info-buffer-size
+		min-compatibility-version oidc-groups-claim oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip
+		peer-advertise-port peer-ca-file proxy-client-cert-file proxy-client-key-file show-hidden-metrics-for-version storage-backend
+		storage-media-type tracing-config-file`,
+	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates oidc-required-claim
+		oidc-signing-algs runtime-config strict-transport-security-directives tls-curve-preferences watch-cache-sizes
+		allow-metric-labels`,
+	"int": `apiserver-count default-not-ready-toleration-seconds default-unreachable-toleration-seconds default-watch-cache-size
+		delete-collection-workers identity-lease-duration-seconds identity-lease-renew-interval-seconds kubelet-port
+		kubelet-read-only-port kubernetes-service-node-port lease-reuse-duration-seconds max-connection-bytes-per-sec
+		max-mutating-requests-inflight max-requests-inflight`,
+	"duration": `authentication-token-webhook-cache-ttl authorization-webhook-cache-authorized-ttl
+		authorization-webhook-cache-unauthorized-ttl coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
+		coordinated-leadership-retry-period etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout
+		etcd-readycheck-timeout event-ttl kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period
+		storage-initialization-timeout`,
+	"bool": `aggregator-reject-forwarding-redirect allow-privileged contention-profiling disable-http2-serving
+		emulation-forward-compatible enable-aggregator-routing enable-garbage-collector enable-logs-handler
+		enable-priority-and-fairness log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing
+		runtime-config-emulation-forward-compatible service-account-extend-token-expiration service-account-lookup
+		shutdown-send-retry-after watch-cache`,
 }
 
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
 const refused = `admission-control-config-file authentication-config authentication-token-webhook-config-file authorization-config
 		authorization-policy-file authorization-webhook-config-file egress-selector-config-file
-		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint audit-log-path audit-policy-file audit-webhook-config-file tls-sni-cert-key`
+		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint tls-sni-cert-key`
 
 // addIgnored declares the flags that are accepted without a meaning.
 func (o *options) addIgnored(flags *pflag.FlagSet) {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/audit"
 	"github.com/septet-io/septet/apiserver/request"
 )
 
@@ -55,6 +56,7 @@ var (
 func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
 		deprecatedAPIs, authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	Metrics.MustRegister(audit.Metrics()...)
 }
 
 func metricsHandler() http.Handler {

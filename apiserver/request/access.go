@@ -40,10 +40,21 @@ type ResourceRule struct{ Verbs, APIGroups, Resources, ResourceNames []string }
 // PathRule is a set of verbs on URL paths that are not resources.
 type PathRule struct{ Verbs, Paths []string }
 
-// Auditor notes requests by policy. Begin is called when the user is known; what it returns (nil: nothing to do) when the answer
-// is out, with its status code, or zero after a panic. Long-running requests call started when their answer begins.
+// Auditor notes requests by policy. Begin is called when the user is known, or is known to be unknown; long says that the request
+// runs long by nature. It returns nil if nothing is to be noted, and an error if the request must not go on because that failed.
 type Auditor interface {
-	Begin(r *http.Request, s *State) (started func(code int), finished func(code int))
+	Begin(w http.ResponseWriter, r *http.Request, s *State, long bool) (Record, error)
+}
+
+// Record is the note of one request in the making. It belongs to the request's goroutine.
+type Record interface {
+	// Requested notes the body, as a runtime.Object or a patch as json.RawMessage.
+	Requested(body any)
+	// Started is called when the answer begins, Wrote with each part of its body.
+	Started(code int)
+	Wrote(part []byte)
+	// Finished is called when the answer is out: with its status code, zero if nothing was written, and the cause of a panic or nil.
+	Finished(code int, cause any)
 }
 
 // Flow decides when a request may run (priority and fairness). It may block until it is the request's turn. The error is

@@ -34,6 +34,9 @@ func Write(w http.ResponseWriter, r *http.Request, code int, gvk schema.GroupVer
 		Error(w, r, err)
 		return
 	}
+	if status, ok := obj.(*metav1.Status); ok {
+		From(r.Context()).Status = status
+	}
 	send(w, r, code, MediaTypes[accept.Format], body)
 }
 
@@ -136,6 +139,7 @@ var statusKind = schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 // Error sends an error as a metav1.Status. Errors that are none become an InternalError with their text.
 func Error(w http.ResponseWriter, r *http.Request, err error) {
 	status := StatusOf(err)
+	From(r.Context()).Status = status
 	if details := status.Details; details != nil && details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(details.RetryAfterSeconds)))
 	}

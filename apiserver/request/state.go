@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/septet-io/septet/resource"
 )
 
@@ -23,8 +25,12 @@ type State struct {
 	Impersonator *resource.User
 	// UserAgent of the request.
 	UserAgent string
-	// Object is what a write left in storage (or a dry run would have), and Body what it was sent; for audit. Either may be nil.
-	Object, Body any
+	// ImpersonationConstraint is the verb that allowed a constrained impersonation, else empty.
+	ImpersonationConstraint string
+	// Record is the audit event in the making; nil if nobody wants one.
+	Record Record
+	// Status is what the client was told, where that was a Status.
+	Status *metav1.Status
 
 	lock sync.Mutex
 	// warnings is guarded by lock: Warning headers to send, without repeats.
@@ -72,14 +78,23 @@ func (s *State) Warn(text string) {
 	s.warnings = append(s.warnings, text)
 }
 
-// Annotate adds to the audit event of the request.
+// Requested notes the body of a request for audit, before anything changes it: a runtime.Object, or a patch as json.RawMessage.
+func (s *State) Requested(body any) {
+	if s.Record != nil {
+		s.Record.Requested(body)
+	}
+}
+
+// Annotate adds to the audit event of the request. What is there stays: the first who says something is right.
 func (s *State) Annotate(key, value string) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.annotations == nil {
 		s.annotations = map[string]string{}
 	}
-	s.annotations[key] = value
+	if _, said := s.annotations[key]; !said {
+		s.annotations[key] = value
+	}
 }
 
 // Annotations returns a copy of what Annotate collected, nil if nothing.

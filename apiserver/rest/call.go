@@ -24,7 +24,12 @@ func Body(req *http.Request, obj runtime.Object, gvk schema.GroupVersionKind) er
 		return err
 	}
 	strict := strictnessOf(request.Query(req).Get("fieldValidation"))
-	return decodeInto(obj, gvk, body, format, strict, request.From(req.Context()))
+	state := request.From(req.Context())
+	if err := decodeInto(obj, gvk, body, format, strict, state); err != nil {
+		return err
+	}
+	state.Requested(obj)
+	return nil
 }
 
 // Delete deletes an object as a DELETE request with these options would, in the name of the request of ctx.

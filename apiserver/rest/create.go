@@ -84,7 +84,7 @@ func (r *Resource) create(rw http.ResponseWriter, req *http.Request, s *request.
 	if err != nil {
 		return err
 	}
-	s.Body = obj
+	s.Requested(obj)
 	w := r.newWrite(s, "create", options.DryRun, options.FieldManager, options)
 	item, err := w.create(req.Context(), obj)
 	if err != nil {

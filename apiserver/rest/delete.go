@@ -93,6 +93,7 @@ func (r *Resource) deleteOptions(req *http.Request) (*metav1.DeleteOptions, erro
 		if err := decodeDeleteOptions(options, r.GroupVersionKind.GroupVersion(), body, format); err != nil {
 			return nil, err
 		}
+		request.From(req.Context()).Requested(options.DeepCopy())
 	} else if query := request.Query(req); query != nil {
 		if err := metav1.Convert_url_Values_To_v1_DeleteOptions(&query, options, nil); err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())

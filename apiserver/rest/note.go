@@ -10,7 +10,6 @@ import (
 
 // note tells the journal about a write that is in storage; saw is the version that it replaced.
 func (w *write) note(item *store.Item, saw string) {
-	w.state.Object = item.Object
 	if w.r.Env.Journal == nil || unremarkable[w.r.Kind.Resource.Resource] {
 		return
 	}

@@ -67,7 +67,7 @@ func (r *Resource) patch(rw http.ResponseWriter, req *http.Request, s *request.S
 	if err != nil {
 		return err
 	}
-	s.Body = json.RawMessage(body)
+	s.Requested(json.RawMessage(body))
 	w := r.newWrite(s, "patch", options.DryRun, options.FieldManager, options)
 	w.view = r.View(s.Subresource)
 	if kind == types.ApplyYAMLPatchType {

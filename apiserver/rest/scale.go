@@ -83,7 +83,7 @@ func (r *Resource) updateScale(rw http.ResponseWriter, req *http.Request, s *req
 	if err != nil {
 		return err
 	}
-	s.Body = decoded
+	s.Requested(decoded)
 	w := r.newWrite(s, "update", options.DryRun, options.FieldManager, options)
 	return w.rescale(rw, req, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 		return decoded.DeepCopyObject().(*autoscalingv1.Scale), nil
@@ -104,7 +104,7 @@ func (r *Resource) patchScale(rw http.ResponseWriter, req *http.Request, s *requ
 	if err != nil {
 		return err
 	}
-	s.Body = json.RawMessage(body)
+	s.Requested(json.RawMessage(body))
 	w := r.newWrite(s, "patch", options.DryRun, options.FieldManager, options)
 	if kind == types.ApplyYAMLPatchType {
 		return w.applyScale(rw, req, body, options)

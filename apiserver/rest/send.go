@@ -47,7 +47,6 @@ func (r *Resource) sendItem(w http.ResponseWriter, req *http.Request, code int, 
 	if err != nil {
 		return err
 	}
-	request.From(req.Context()).Object = item.Object
 	if accept.As == "Table" {
 		return r.sendTable(w, req, code, accept, &store.Page{Items: []*store.Item{item}}, item.Object.GetResourceVersion())
 	}

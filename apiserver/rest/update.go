@@ -47,7 +47,7 @@ func (r *Resource) update(rw http.ResponseWriter, req *http.Request, s *request.
 	if err != nil {
 		return err
 	}
-	s.Body = obj
+	s.Requested(obj)
 	w := r.newWrite(s, "update", options.DryRun, options.FieldManager, options)
 	w.view = r.View(s.Subresource)
 	if err := r.fixNamespace(obj, w.key.Namespace); err != nil {
