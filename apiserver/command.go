@@ -141,6 +141,9 @@ func (o *options) config() (Config, Standard, error) {
 	if config.TLS, err = o.tls(); err != nil {
 		return config, standard, err
 	}
+	if standard.Aggregation, err = o.aggregation.read(); err != nil {
+		return config, standard, err
+	}
 	standard.Kubelet, err = o.kubelet()
 	return config, standard, err
 }

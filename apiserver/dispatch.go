@@ -16,6 +16,12 @@ import (
 // dispatch hands the request to what serves it: a resource, discovery, or a path.
 func (s *Server) dispatch(c *call) (bool, error) {
 	info := &c.state.Info
+	if s.aggregator != nil {
+		if elsewhere := s.aggregator.Find(info); elsewhere != nil {
+			elsewhere.ServeHTTP(&c.recorder, c.r)
+			return true, nil
+		}
+	}
 	if info.IsResource {
 		gvr := schema.GroupVersionResource{Group: info.Group, Version: info.Version, Resource: info.Resource}
 		if found := s.Resources.Get(gvr); found != nil {

@@ -45,6 +45,7 @@ type options struct {
 	kubeletCA, kubeletCert, kubeletKey string
 	kubeletAddresses                   []string
 
+	aggregation      aggregationOptions
 	encryption       string
 	reloadEncryption bool
 	tlsVersion       string
@@ -97,6 +98,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.kubeletAddresses, "kubelet-preferred-address-types",
 		[]string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, "which of a node's addresses to try, in order")
 	o.audit.Add(flags)
+	o.aggregation.add(flags)
 	o.addIgnored(flags)
 }
 
@@ -126,7 +128,7 @@ var ignored = map[string]string{
 	"string": `allow-metric-labels-manifest authentication-token-webhook-version authorization-webhook-version cloud-config cloud-provider
 		debug-socket-path endpoint-reconciler-type external-hostname log-json-info-buffer-size log-text-info-buffer-size
 		min-compatibility-version oidc-groups-claim oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip
-		peer-advertise-port peer-ca-file proxy-client-cert-file proxy-client-key-file show-hidden-metrics-for-version storage-backend
+		peer-advertise-port peer-ca-file show-hidden-metrics-for-version storage-backend
 		storage-media-type tracing-config-file`,
 	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates oidc-required-claim
 		oidc-signing-algs runtime-config strict-transport-security-directives tls-curve-preferences watch-cache-sizes
@@ -140,8 +142,8 @@ var ignored = map[string]string{
 		coordinated-leadership-retry-period etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout
 		etcd-readycheck-timeout event-ttl kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period
 		storage-initialization-timeout`,
-	"bool": `aggregator-reject-forwarding-redirect allow-privileged contention-profiling disable-http2-serving
-		emulation-forward-compatible enable-aggregator-routing enable-garbage-collector enable-logs-handler
+	"bool": `allow-privileged contention-profiling disable-http2-serving
+		emulation-forward-compatible enable-garbage-collector enable-logs-handler
 		enable-priority-and-fairness log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing
 		runtime-config-emulation-forward-compatible service-account-extend-token-expiration service-account-lookup
 		shutdown-send-retry-after watch-cache`,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/audit"
+	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/request"
 )
 
@@ -57,6 +58,7 @@ func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
 		deprecatedAPIs, authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	Metrics.MustRegister(audit.Metrics()...)
+	Metrics.MustRegister(aggregate.Metrics...)
 }
 
 func metricsHandler() http.Handler {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/discovery"
 	"github.com/septet-io/septet/apiserver/openapi"
@@ -51,6 +52,7 @@ type Server struct {
 	env          *rest.Env
 	backend      *store.Backend
 	discovery    *discovery.Handler
+	aggregator   *aggregate.Aggregator // set by Open
 	paths        pathTable
 	origins      []*regexp.Regexp
 

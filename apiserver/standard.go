@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-jose/go-jose/v4"
@@ -71,6 +72,9 @@ type Standard struct {
 	// Kubelet is the client side of connections to kubelets.
 	Kubelet             *tls.Config
 	KubeletAddressTypes []string
+
+	// Aggregation is how requests come to other servers.
+	Aggregation Aggregation
 }
 
 // Open makes a complete server: New, with everything that Standard describes. Bootstrap must be running for
@@ -113,6 +117,7 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if err := o.wire(s); err != nil {
 		return nil, err
 	}
+	o.aggregate(s)
 	s.standard, s.bootstrapped = &o.Standard, make(chan struct{})
 	return s, nil
 }
@@ -288,6 +293,11 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 		}
 	})
 	s.Loopback.Informers.Start(ctx.Done())
+	var aggregating sync.WaitGroup
+	defer aggregating.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	aggregating.Go(func() { s.aggregateUntil(ctx) })
 	if err := bootstrap.Objects(ctx, s.Loopback); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}

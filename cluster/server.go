@@ -236,8 +236,15 @@ func (s *server) standard() apiserver.Standard {
 		},
 		HeaderCAFile: s.paths.pki("front-proxy-ca.crt"),
 		Issuers:      []string{issuer}, SigningKeyFile: s.paths.pki("sa.key"), KeyFiles: []string{s.paths.pki("sa.pub")},
-		Kubelet: s.kubeletClient(),
+		Kubelet:     s.kubeletClient(),
+		Aggregation: s.aggregation(),
 	}
+}
+
+// aggregation shows other API servers the certificate of this proxy. Requests go to their endpoints: Pods are reached from here.
+func (s *server) aggregation() apiserver.Aggregation {
+	pair := &daemon.Certificate{CertFile: s.paths.pki("front-proxy-client.crt"), KeyFile: s.paths.pki("front-proxy-client.key")}
+	return apiserver.Aggregation{Identity: pair.GetClientCertificate, ToEndpoints: true}
 }
 
 // kubeletClient shows kubelets the API server's certificate and trusts theirs by the cluster's authority.

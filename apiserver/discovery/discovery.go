@@ -3,6 +3,7 @@
 package discovery
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,9 +18,9 @@ import (
 
 // Handler serves /api, /apis and what is below them that is no resource.
 type Handler struct {
-	// Groups, when set, returns groups of aggregated servers and a number that grows when they change. A version that is
+	// Foreign, when set, returns the group versions of other servers and a number that changes when they do. One that is
 	// served here too comes from there. It is asked at each request.
-	Groups func() (groups []Group, revision int64)
+	Foreign func() (versions []Version, revision int64)
 	// Address is how clients reach this server: host and port, for the legacy document.
 	Address string
 
@@ -30,11 +31,11 @@ type Handler struct {
 	model *model
 }
 
-// Group is a group of an aggregated server.
-type Group struct {
-	apidiscovery.APIGroupDiscovery
-	// Priority orders groups: higher first, 1000 is that of custom resources.
-	Priority int32
+// Version is a group version with its place in lists.
+type Version struct {
+	Group                          string
+	GroupPriority, VersionPriority int32
+	apidiscovery.APIVersionDiscovery
 }
 
 // New returns the discovery of what a registry serves.
@@ -54,45 +55,37 @@ type model struct {
 // current returns the model of what is served now.
 func (h *Handler) current() *model {
 	all := h.registry.All()
-	var groups []Group
+	var versions []Version
 	var foreign int64
-	if h.Groups != nil {
-		groups, foreign = h.Groups()
+	if h.Foreign != nil {
+		versions, foreign = h.Foreign()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.model == nil || h.model.local != all.Revision || h.model.foreign != foreign {
-		h.model = build(all, groups)
+		h.model = build(all, versions)
 		h.model.foreign = foreign
 	}
 	return h.model
 }
 
-func build(all *rest.Resources, foreign []Group) *model {
+func build(all *rest.Resources, foreign []Version) *model {
 	m := &model{local: all.Revision, resources: map[schema.GroupVersion][]*rest.Resource{}}
-	var order []string
-	versions := map[string][]string{}
 	for _, r := range all.Ordered {
 		gv := r.GroupVersionKind.GroupVersion()
-		if _, known := versions[gv.Group]; !known {
-			order = append(order, gv.Group)
-		}
-		if !slices.Contains(versions[gv.Group], gv.Version) {
-			versions[gv.Group] = append(versions[gv.Group], gv.Version)
-		}
 		m.resources[gv] = append(m.resources[gv], r)
 	}
-	var groups []Group
-	for i, name := range order {
-		group := apidiscovery.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		sorted := versions[name]
-		slices.SortFunc(sorted, byVersion)
-		for _, version := range sorted {
-			group.Versions = append(group.Versions, m.version(schema.GroupVersion{Group: name, Version: version}))
+	versions := slices.Clone(foreign)
+	for gv := range m.resources {
+		elsewhere := func(v Version) bool { return v.Group == gv.Group && v.APIVersionDiscovery.Version == gv.Version }
+		if slices.ContainsFunc(foreign, elsewhere) {
+			delete(m.resources, gv)
+			continue
 		}
-		groups = append(groups, Group{group, priority(name, i)})
+		p, _ := PriorityOf(gv)
+		versions = append(versions, Version{gv.Group, p.Group, p.Version, m.version(gv)})
 	}
-	for _, group := range merge(groups, foreign) {
+	for _, group := range arrange(versions) {
 		if group.Name == "" {
 			m.core = append(m.core, group)
 		} else {
@@ -102,37 +95,28 @@ func build(all *rest.Resources, foreign []Group) *model {
 	return m
 }
 
-// priority keeps built-in groups in their order, before custom ones; those with a dot that are not Kubernetes' own are custom.
-func priority(name string, index int) int32 {
-	if custom := strings.Contains(name, ".") && !strings.HasSuffix(name, ".k8s.io"); custom {
-		return 1000
+// arrange puts versions into groups, and both into order: by priority, then by name. A group's priority is its versions' highest.
+func arrange(versions []Version) []apidiscovery.APIGroupDiscovery {
+	priority := map[string]int32{}
+	for i := range versions {
+		priority[versions[i].Group] = max(priority[versions[i].Group], versions[i].GroupPriority)
 	}
-	return int32(18000 - 10*index)
-}
-
-// merge puts aggregated groups among those served here.
-func merge(local, foreign []Group) []apidiscovery.APIGroupDiscovery {
-	groups := slices.Clone(local)
-	for _, group := range foreign {
-		i := slices.IndexFunc(groups, func(g Group) bool { return g.Name == group.Name })
-		if i < 0 {
-			groups = append(groups, group)
-			continue
+	slices.SortFunc(versions, func(a, b Version) int {
+		return cmp.Or(
+			cmp.Compare(priority[b.Group], priority[a.Group]), strings.Compare(a.Group, b.Group),
+			cmp.Compare(b.VersionPriority, a.VersionPriority), byVersion(a.APIVersionDiscovery.Version, b.APIVersionDiscovery.Version),
+		)
+	})
+	var groups []apidiscovery.APIGroupDiscovery
+	for i := range versions {
+		v := &versions[i]
+		if len(groups) == 0 || groups[len(groups)-1].Name != v.Group {
+			groups = append(groups, apidiscovery.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: v.Group}})
 		}
-		merged := *groups[i].DeepCopy()
-		for _, version := range group.Versions {
-			merged.Versions = slices.DeleteFunc(merged.Versions, func(v apidiscovery.APIVersionDiscovery) bool { return v.Version == version.Version })
-			merged.Versions = append(merged.Versions, version)
-		}
-		slices.SortStableFunc(merged.Versions, func(a, b apidiscovery.APIVersionDiscovery) int { return byVersion(a.Version, b.Version) })
-		groups[i].APIGroupDiscovery = merged
+		last := &groups[len(groups)-1]
+		last.Versions = append(last.Versions, v.APIVersionDiscovery)
 	}
-	slices.SortStableFunc(groups, func(a, b Group) int { return int(b.Priority) - int(a.Priority) })
-	plain := make([]apidiscovery.APIGroupDiscovery, len(groups))
-	for i := range groups {
-		plain[i] = groups[i].APIGroupDiscovery
-	}
-	return plain
+	return groups
 }
 
 // version describes what a group version has.

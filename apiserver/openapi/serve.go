@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"context"
 	"crypto/sha512"
 	"encoding/json"
 	"fmt"
@@ -19,9 +20,18 @@ import (
 // Handler serves /openapi/v2 and /openapi/v3 of what a registry serves.
 type Handler struct {
 	Registry *rest.Registry
-	// Foreign, when set, answers for group versions of aggregated servers: their documents' hashes by path, and one of them.
-	Foreign func() map[string]string
-	Forward func(w http.ResponseWriter, r *http.Request, path string) bool
+	// Foreign, when set, answers for group versions of other servers.
+	Foreign Foreign
+}
+
+// Foreign is the documents of other servers.
+type Foreign interface {
+	// IndexV3 are the URLs of their v3 documents by path below /openapi/v3/; ServeV3 answers with one of them, false if there is none.
+	IndexV3(ctx context.Context) map[string]string
+	ServeV3(w http.ResponseWriter, r *http.Request, path string) bool
+	// TagsV2 changes whenever one of their v2 documents does; empty without other servers. MergeV2 adds them to this server's.
+	TagsV2(ctx context.Context) string
+	MergeV2(ctx context.Context, own []byte) ([]byte, error)
 }
 
 // source is what a document of v3 is made from.
@@ -88,7 +98,7 @@ func (h *Handler) ServeV3(w http.ResponseWriter, r *http.Request) {
 	}
 	found, ok := sources[path]
 	if !ok {
-		if h.Forward == nil || !h.Forward(w, r, path) {
+		if h.Foreign == nil || !h.Foreign.ServeV3(w, r, path) {
 			http.NotFound(w, r)
 		}
 		return
@@ -149,8 +159,10 @@ func (h *Handler) index(w http.ResponseWriter, r *http.Request, sources map[stri
 		paths[path] = object{"serverRelativeURL": "/openapi/v3/" + path + "?hash=" + s.hash}
 	}
 	if h.Foreign != nil {
-		for path, hash := range h.Foreign() {
-			paths[path] = object{"serverRelativeURL": "/openapi/v3/" + path + "?hash=" + hash}
+		for path, location := range h.Foreign.IndexV3(r.Context()) {
+			if paths[path] == nil {
+				paths[path] = object{"serverRelativeURL": location}
+			}
 		}
 	}
 	body, err := json.Marshal(object{"paths": paths})

@@ -25,6 +25,11 @@ func (h *Handler) ServeV2(w http.ResponseWriter, r *http.Request) {
 	for _, path := range sortedKeys(sources) {
 		from.WriteString(sources[path].hash)
 	}
+	foreign := ""
+	if h.Foreign != nil {
+		foreign = h.Foreign.TagsV2(r.Context())
+		from.WriteString(foreign)
+	}
 	etag := fmt.Sprintf("%q", fmt.Sprintf("%X", sha512.Sum512([]byte(from.String()))))
 	w.Header().Set("Etag", etag)
 	w.Header().Set("Vary", "Accept")
@@ -33,6 +38,9 @@ func (h *Handler) ServeV2(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := h.v2(sources)
+	if err == nil && foreign != "" {
+		body, err = h.Foreign.MergeV2(r.Context(), body)
+	}
 	if err != nil {
 		request.Error(w, r, err)
 		return
