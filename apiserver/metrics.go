@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/septet-io/septet/apiserver/admission"
-	"github.com/septet-io/septet/apiserver/audit"
 	"github.com/septet-io/septet/apiserver/aggregate"
+	"github.com/septet-io/septet/apiserver/audit"
 	"github.com/septet-io/septet/apiserver/request"
 )
 

@@ -19,6 +19,7 @@ import (
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/authn"
+	"github.com/septet-io/septet/apiserver/crd"
 	"github.com/septet-io/septet/apiserver/discovery"
 	"github.com/septet-io/septet/apiserver/openapi"
 	"github.com/septet-io/septet/apiserver/request"
@@ -47,6 +48,8 @@ type Server struct {
 
 	config   Config
 	standard *Standard // set by Open
+	// definitions are the custom resources; set by Open.
+	definitions *crd.Definitions
 	// bootstrapped is closed by Bootstrap.
 	bootstrapped chan struct{}
 	env          *rest.Env
@@ -150,6 +153,23 @@ func (s *stores) open(options store.Options) store.Store {
 	}
 	s.all[options.Kind] = made
 	return made
+}
+
+// close lets go of the store of a kind that is served no more: watches end at once, requests under way have until then.
+func (s *stores) close(kind *resource.Kind, until time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.all[kind]
+	if old == nil {
+		return
+	}
+	old.Retire()
+	time.AfterFunc(until, func() {
+		old.Stop()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.all, kind)
+	})
 }
 
 func (s *stores) stop() {

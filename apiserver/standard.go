@@ -117,6 +117,9 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if err := o.wire(s); err != nil {
 		return nil, err
 	}
+	if err := o.customize(s); err != nil {
+		return nil, err
+	}
 	o.aggregate(s)
 	s.standard, s.bootstrapped = &o.Standard, make(chan struct{})
 	return s, nil
@@ -293,11 +296,12 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 		}
 	})
 	s.Loopback.Informers.Start(ctx.Done())
-	var aggregating sync.WaitGroup
-	defer aggregating.Wait()
+	var beside sync.WaitGroup // what follows objects as long as the server runs
+	defer beside.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	aggregating.Go(func() { s.aggregateUntil(ctx) })
+	beside.Go(func() { s.aggregateUntil(ctx) })
+	beside.Go(func() { s.definitions.Run(ctx) })
 	if err := bootstrap.Objects(ctx, s.Loopback); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}

@@ -51,8 +51,9 @@ type Request struct {
 type Definition[T Object] struct {
 	// Group is empty for the core group.
 	Group, Version, Kind, Plural string
-	// Singular is the lower-case Kind if empty.
+	// Singular is the lower-case Kind if empty, and ListKind the Kind with "List".
 	Singular   string
+	ListKind   string
 	Short      []string
 	Categories []string
 	Scope      Scope
@@ -140,6 +141,8 @@ type Scale[T Object] struct {
 	Get func(obj T) (autoscalingv1.ScaleSpec, autoscalingv1.ScaleStatus)
 	// Set changes the wanted replicas.
 	Set func(obj T, replicas int32)
+	// Check says why an object cannot be shown as a Scale; may be nil.
+	Check func(obj T) error
 }
 
 // Connector names a subresource with behaviour of its own.

@@ -70,6 +70,12 @@ func eraseWrites[T Object](k *Kind, d *Definition[T]) {
 		k.Scale = &KindScale{
 			Get: func(obj Object) (autoscalingv1.ScaleSpec, autoscalingv1.ScaleStatus) { return scale.Get(obj.(T)) },
 			Set: func(obj Object, replicas int32) { scale.Set(obj.(T), replicas) },
+			Check: func(obj Object) error {
+				if scale.Check == nil {
+					return nil
+				}
+				return scale.Check(obj.(T))
+			},
 		}
 	}
 }

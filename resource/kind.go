@@ -20,6 +20,7 @@ type Kind struct {
 	// Resource is group, version and plural.
 	Resource   schema.GroupVersionResource
 	Singular   string
+	ListKind   string
 	Short      []string
 	Categories []string
 	Scope      Scope
@@ -68,8 +69,9 @@ type KindView struct {
 
 // KindScale is a Scale without its type parameter.
 type KindScale struct {
-	Get func(Object) (autoscalingv1.ScaleSpec, autoscalingv1.ScaleStatus)
-	Set func(Object, int32)
+	Get   func(Object) (autoscalingv1.ScaleSpec, autoscalingv1.ScaleStatus)
+	Set   func(Object, int32)
+	Check func(Object) error
 }
 
 // KindField is a Field without its type parameter.
@@ -91,6 +93,7 @@ func Define[T Object](d Definition[T]) *Kind {
 		GroupVersionKind: schema.GroupVersionKind{Group: d.Group, Version: d.Version, Kind: d.Kind},
 		Resource:         schema.GroupVersionResource{Group: d.Group, Version: d.Version, Resource: d.Plural},
 		Singular:         orElse(d.Singular, strings.ToLower(d.Kind)),
+		ListKind:         orElse(d.ListKind, d.Kind+"List"),
 		Short:            d.Short, Categories: d.Categories, Scope: d.Scope,
 		Verbs:      d.Verbs,
 		StorageKey: orElse(d.StorageKey, d.Plural),

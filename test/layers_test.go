@@ -40,7 +40,8 @@ var forbidden = []struct {
 	{"sigs.k8s.io/controller-runtime", nil},
 	{"k8s.io/component-helpers", nil},
 	{"k8s.io/kube-aggregator", []string{"k8s.io/kube-aggregator/pkg/apis"}},
-	{"k8s.io/apiserver", []string{"k8s.io/apiserver/pkg/cel"}},
+	{"k8s.io/apiserver", []string{"k8s.io/apiserver/pkg/cel", "k8s.io/apiserver/pkg/apis/cel"}}, // the latter are the bounds of costs
+	{"k8s.io/apiextensions-apiserver", []string{"k8s.io/apiextensions-apiserver/pkg/apis", "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"}},
 	{"k8s.io/cloud-provider", []string{"k8s.io/cloud-provider/api"}},
 }
 

@@ -28,6 +28,8 @@ var packedHash = sync.OnceValue(func() string {
 type definitions struct {
 	V3 map[string]json.RawMessage `json:"v3"`
 	V2 map[string]json.RawMessage `json:"v2"`
+	// custom are the names of those that come from custom resources.
+	custom map[string]bool
 }
 
 // unpack reads the schemas; about five milliseconds.

@@ -74,8 +74,8 @@ func kindsOf(all []*rest.Resource, gv schema.GroupVersion) map[string][]*kindNam
 	for _, r := range all {
 		name, gvk := typeName(r.Kind), r.GroupVersionKind
 		kinds[name] = []*kindName{nameOf(gvk)}
-		gvk.Kind += "List"
-		kinds[name+"List"] = []*kindName{nameOf(gvk)}
+		gvk.Kind = r.ListKind
+		kinds[listName(r.Kind)] = []*kindName{nameOf(gvk)}
 	}
 	return kinds
 }
@@ -120,30 +120,4 @@ func plain(d *definitions, path, id, text, tag, mediaType, answer string) *docum
 		Description: text, ID: id, Tags: []string{tag}, Responses: responses(body, []string{mediaType}, "200"),
 	}})}
 	return doc
-}
-
-// addCustom adds the schemas of custom resources and of their lists.
-func (d *definitions) addCustom(all []*rest.Resource) error {
-	for _, r := range all {
-		if r.Schema == nil {
-			continue
-		}
-		name := typeName(r.Kind)
-		d.V3[name] = r.Schema()
-		list, err := json.Marshal(object{
-			"description": r.GroupVersionKind.Kind + "List is a list of " + r.GroupVersionKind.Kind,
-			"type":        "object", "required": []string{"items"},
-			"properties": object{
-				"apiVersion": object{"type": "string", "description": "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources"},
-				"kind":       object{"type": "string", "description": "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds"},
-				"metadata":   object{"description": "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds", "allOf": []object{ref(metaTypes + "ListMeta")}},
-				"items":      object{"type": "array", "description": "List of " + r.Kind.Resource.Resource + ". More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md", "items": ref(name)},
-			},
-		})
-		if err != nil {
-			return err
-		}
-		d.V3[name+"List"] = list
-	}
-	return nil
 }

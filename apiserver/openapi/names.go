@@ -21,6 +21,12 @@ func typeName(kind *resource.Kind) string {
 	return goName(path) + "." + t.Name()
 }
 
+// listName is the schema name of a collection of the kind.
+func listName(kind *resource.Kind) string {
+	name := typeName(kind)
+	return name[:strings.LastIndexByte(name, '.')+1] + kind.ListKind
+}
+
 // goName turns the host of an import path round: k8s.io/api/core/v1 is io.k8s.api.core.v1.
 func goName(path string) string {
 	host, rest, _ := strings.Cut(path, "/")

@@ -50,9 +50,11 @@ func ref(name string) object { return object{"$ref": refPrefix + name} }
 // Media types of answers, bodies of patches, and streams.
 var (
 	answers = []string{"application/cbor", "application/json", "application/vnd.kubernetes.protobuf", "application/yaml"}
-	roots   = []string{"application/json", "application/vnd.kubernetes.protobuf", "application/yaml"}
-	streams = []string{"application/cbor-seq", "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"}
-	patches = []string{
+	// readable are those of custom resources.
+	readable = []string{"application/json", "application/yaml"}
+	roots    = []string{"application/json", "application/vnd.kubernetes.protobuf", "application/yaml"}
+	streams  = []string{"application/cbor-seq", "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"}
+	patches  = []string{
 		"application/apply-patch+cbor", "application/apply-patch+yaml", "application/json-patch+json",
 		"application/merge-patch+json", "application/strategic-merge-patch+json",
 	}

@@ -48,13 +48,17 @@ type target struct {
 	id      string // AppsV1NamespacedDeployment
 	schema  object
 	list    object
+	answers []string    // media types of its objects
 	inScope []parameter // namespace
 	named   []parameter // name and namespace
 }
 
 func (d *describer) resource(r *rest.Resource) {
 	name := typeName(r.Kind)
-	t := &target{describer: d, r: r, kind: r.GroupVersionKind.Kind, id: d.upper + r.GroupVersionKind.Kind, schema: ref(name), list: ref(name + "List")}
+	t := &target{describer: d, r: r, answers: answers, kind: r.GroupVersionKind.Kind, id: d.upper + r.GroupVersionKind.Kind, schema: ref(name), list: ref(listName(r.Kind))}
+	if r.Custom != nil {
+		t.answers = readable
+	}
 	base := d.root + "/" + r.Kind.Resource.Resource
 	if r.Namespaced() {
 		t.id = d.upper + "Namespaced" + t.kind
@@ -106,8 +110,24 @@ func (d *describer) everywhere(t *target, base string) {
 		return
 	}
 	op := t.op("list", "list"+d.upper+t.kind+"ForAllNamespaces", t.listText(), d.options(metaTypes+"ListOptions"))
-	op.Responses = responses(t.list, append(slices.Clone(answers), streams...), "200")
+	op.Responses = responses(t.list, t.streams(), "200")
 	d.add(base, map[string]*operation{"get": op})
+}
+
+// streams are the media types of a list that may be a watch.
+func (t *target) streams() []string {
+	if t.r.Custom != nil {
+		return t.answers
+	}
+	return append(slices.Clone(t.answers), streams...)
+}
+
+// patches are the media types of patches; custom resources have no strategic merge.
+func (t *target) patches() []string {
+	if t.r.Custom != nil {
+		return []string{"application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"}
+	}
+	return patches
 }
 
 func (t *target) listText() string {
@@ -122,13 +142,13 @@ func (t *target) collection() map[string]*operation {
 	all := map[string]*operation{}
 	if t.verb("list") {
 		op := t.op("list", "list"+t.id, t.listText(), t.inScope, t.options(metaTypes+"ListOptions"))
-		op.Responses = responses(t.list, append(slices.Clone(answers), streams...), "200")
+		op.Responses = responses(t.list, t.streams(), "200")
 		all["get"] = op
 	}
 	if t.verb("create") {
 		op := t.op("post", "create"+t.id, "create "+article(t.kind)+t.kind, t.inScope, t.options(metaTypes+"CreateOptions"))
 		op.Body = object{"content": content(t.schema, []string{"*/*"}), "required": true}
-		op.Responses = responses(t.schema, answers, "200", "201", "202")
+		op.Responses = responses(t.schema, t.answers, "200", "201", "202")
 		all["post"] = op
 	}
 	if t.verb("deletecollection") {
@@ -136,7 +156,7 @@ func (t *target) collection() map[string]*operation {
 		listed := t.options(metaTypes+"ListOptions", "watch", "allowWatchBookmarks")
 		op := t.op("deletecollection", id, "delete collection of "+t.kind, t.inScope, listed, t.options(metaTypes+"DeleteOptions"))
 		op.Body = object{"content": content(ref(metaTypes+"DeleteOptions"), []string{"*/*"})}
-		op.Responses = responses(ref(metaTypes+"Status"), answers, "200")
+		op.Responses = responses(ref(metaTypes+"Status"), t.answers, "200")
 		all["delete"] = op
 	}
 	return all
@@ -158,7 +178,7 @@ func (t *target) single() map[string]*operation {
 		if rest.ReturnsDeleted(t.r.GroupResource()) {
 			answer = t.schema
 		}
-		op.Responses = responses(answer, answers, "200", "202")
+		op.Responses = responses(answer, t.answers, "200", "202")
 		all["delete"] = op
 	}
 	return all
@@ -176,17 +196,17 @@ func (t *target) view(view resource.KindView) map[string]*operation {
 		switch verb {
 		case "get":
 			op := t.op("get", "read"+id, "read "+text, t.named)
-			op.Responses = responses(t.schema, answers, "200")
+			op.Responses = responses(t.schema, t.answers, "200")
 			all["get"] = op
 		case "update":
 			op := t.op("put", "replace"+id, "replace "+text, t.named, t.options(metaTypes+"UpdateOptions"))
 			op.Body = object{"content": content(t.schema, []string{"*/*"}), "required": true}
-			op.Responses = responses(t.schema, answers, "200", "201")
+			op.Responses = responses(t.schema, t.answers, "200", "201")
 			all["put"] = op
 		case "patch":
 			op := t.op("patch", "patch"+id, "partially update "+text, t.named, t.options(metaTypes+"PatchOptions"))
-			op.Body = object{"content": content(ref(metaTypes+"Patch"), patches), "required": true}
-			op.Responses = responses(t.schema, answers, "200", "201")
+			op.Body = object{"content": content(ref(metaTypes+"Patch"), t.patches()), "required": true}
+			op.Responses = responses(t.schema, t.answers, "200", "201")
 			all["patch"] = op
 		}
 	}
@@ -200,13 +220,13 @@ const (
 
 // oldWatches are the deprecated paths below /watch/.
 func (d *describer) oldWatches(t *target, base string) {
-	if !t.verb("watch") {
+	if !t.verb("watch") || t.r.Custom != nil {
 		return
 	}
 	under := func(path string) string { return d.root + "/watch" + strings.TrimPrefix(path, d.root) }
 	watch := func(path, action, id, text string, parameters ...[]parameter) {
 		op := t.op(action, id, strings.Replace(text, "%s", t.kind, 1), append(parameters, d.options(metaTypes+"ListOptions"))...)
-		op.Responses = responses(ref(metaTypes+"WatchEvent"), append(slices.Clone(answers), streams...), "200")
+		op.Responses = responses(ref(metaTypes+"WatchEvent"), t.streams(), "200")
 		d.add(under(path), map[string]*operation{"get": op})
 	}
 	watch(base, "watchlist", "watch"+t.id+"List", watchListText, t.inScope)

@@ -83,7 +83,7 @@ func (h *Handler) sources() map[string]source {
 func fingerprint(resources []*rest.Resource) string {
 	var b strings.Builder
 	for _, r := range resources {
-		fmt.Fprint(&b, r.Kind.Resource, r.Verbs, r.Scale != nil, len(r.Views), len(r.Connectors), r.SchemaTag, ";")
+		fmt.Fprint(&b, r.Kind.Resource, r.Verbs, r.Scale != nil, len(r.Views), len(r.Connectors), r.Custom.Version(), ";")
 	}
 	return b.String()
 }

@@ -102,7 +102,9 @@ func joinV2(d *definitions, doc *document, paths, schemas object) error {
 		if err := json.Unmarshal(raw, &schema); err != nil {
 			return err
 		}
-		schema = schemaV2(schema)
+		if !d.custom[name] {
+			schema = schemaV2(schema)
+		}
 		if old, known := schemas[name].(object); known {
 			joinKinds(schema, old)
 		}

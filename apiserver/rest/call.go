@@ -11,6 +11,7 @@ import (
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/journal"
+	"github.com/septet-io/septet/resource"
 )
 
 // Body reads a request's body into obj, which is empty and of the kind gvk. Errors are those of a create.
@@ -25,7 +26,7 @@ func Body(req *http.Request, obj runtime.Object, gvk schema.GroupVersionKind) er
 	}
 	strict := strictnessOf(request.Query(req).Get("fieldValidation"))
 	state := request.From(req.Context())
-	if err := decodeInto(obj, gvk, body, format, strict, state); err != nil {
+	if err := decodeInto(obj, gvk, body, format, strict, state, nil); err != nil {
 		return err
 	}
 	state.Requested(obj)
@@ -38,6 +39,11 @@ func (r *Resource) Delete(ctx context.Context, key store.Key, options *metav1.De
 	w.key, w.subresource, w.Subresource = key, "", ""
 	item, _, err := w.remove(ctx, options)
 	return item, err
+}
+
+// DeleteAs is Delete in the name of a user, outside of any request.
+func (r *Resource) DeleteAs(ctx context.Context, user resource.User, key store.Key, options *metav1.DeleteOptions) (*store.Item, error) {
+	return r.Delete(request.With(ctx, &request.State{User: user}), key, options)
 }
 
 // Note tells the journal about a write that a connector made by itself: its step, the object that it made and the version

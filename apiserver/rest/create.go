@@ -129,6 +129,9 @@ func (w *write) insert(ctx context.Context, obj resource.Object) (*store.Item, e
 		return nil, apierrors.NewInternalError(errNotObject)
 	}
 	keepFields(obj, fields)
+	if err := w.r.reshape(obj, w.changes); err != nil {
+		return nil, err
+	}
 	if dedupOwners(obj) {
 		w.state.Warn(".metadata.ownerReferences contains duplicate entries after mutating admission happens; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests")
 	}

@@ -16,6 +16,7 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/resource"
 )
@@ -76,14 +77,41 @@ func strictnessOf(option string) strictness {
 // decode reads an object of the kind from a body.
 func (r *Resource) decode(body []byte, format request.Format, s strictness, state *request.State) (resource.Object, error) {
 	obj := r.New()
-	if err := decodeInto(obj, r.GroupVersionKind, body, format, s, state); err != nil {
+	if err := decodeInto(obj, r.GroupVersionKind, body, format, s, state, r.Custom); err != nil {
 		return nil, err
 	}
 	return obj, nil
 }
 
-// decodeInto reads a body into obj, which is empty, and leaves its TypeMeta set to gvk. Errors are BadRequest in upstream's words.
-func decodeInto(obj runtime.Object, gvk schema.GroupVersionKind, body []byte, format request.Format, s strictness, state *request.State) error {
+// coerce makes a custom resource fit its schema and returns what was dropped as strict errors, if wanted; c may be nil.
+func (c *Custom) coerce(obj runtime.Object, s strictness) ([]error, error) {
+	custom, ok := obj.(resource.Object)
+	if c == nil || !ok {
+		return nil, nil
+	}
+	unknown, err := c.Coerce(custom, s != metav1.FieldValidationIgnore)
+	strict := make([]error, 0, len(unknown))
+	for _, path := range unknown {
+		strict = append(strict, fmt.Errorf("unknown field %q", path))
+	}
+	return strict, err
+}
+
+// reshape makes a custom resource that admission has changed fit its schema again.
+func (r *Resource) reshape(obj resource.Object, changes []admission.Change) error {
+	if r.Custom == nil || len(changes) == 0 {
+		return nil
+	}
+	if _, err := r.Custom.Coerce(obj, false); err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("admission made an object that is no %s: %w", r.GroupVersionKind.Kind, err))
+	}
+	r.Kind.Default(obj)
+	return nil
+}
+
+// decodeInto reads a body into obj, which is empty, and leaves its TypeMeta set to gvk; custom is nil for built-in kinds. Errors
+// are BadRequest in upstream's words.
+func decodeInto(obj runtime.Object, gvk schema.GroupVersionKind, body []byte, format request.Format, s strictness, state *request.State, custom *Custom) error {
 	var found schema.GroupVersionKind
 	var strict []error
 	var err error
@@ -107,6 +135,11 @@ func decodeInto(obj runtime.Object, gvk schema.GroupVersionKind, body []byte, fo
 	}
 	if err == nil && found.Kind != gvk.Kind {
 		err = fmt.Errorf("it is a %s", found.Kind)
+	}
+	if err == nil {
+		var dropped []error
+		dropped, err = custom.coerce(obj, s)
+		strict = append(strict, dropped...)
 	}
 	if err == nil {
 		err = s.check(state, strict)

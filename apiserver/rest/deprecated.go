@@ -33,4 +33,4 @@ func deprecationOf(gvk schema.GroupVersionKind) string {
 }
 
 // Deprecated says whether clients of the resource are warned that it is deprecated.
-func (r *Resource) Deprecated() bool { return r.deprecated != "" }
+func (r *Resource) Deprecated() bool { return r.Deprecation != "" }

@@ -43,8 +43,10 @@ func (r *Resource) fieldManager(subresource string) (*managedfields.FieldManager
 	if found, ok := r.managers.Load(subresource); ok {
 		return found.(*managedfields.FieldManager), nil
 	}
-	types, create := r.Types, managedfields.NewDefaultCRDFieldManager
-	if types == nil {
+	types, create := managedfields.TypeConverter(nil), managedfields.NewDefaultCRDFieldManager
+	if r.Custom != nil {
+		types = r.Custom.Types
+	} else {
 		types, create = r.Env.Fields.types(), managedfields.NewDefaultFieldManager
 	}
 	c := &converter{r}
@@ -64,6 +66,8 @@ func (r *Resource) reset(subresource string) (reset, resetMeta []string) {
 		return nil, nil
 	case subresource == "":
 		return []string{"status"}, nil
+	case subresource == "status" && r.layout.unstructured:
+		return []string{"metadata", "spec"}, nil
 	case subresource == "status":
 		return r.layout.names, []string{"labels", "ownerReferences", "finalizers", "deletionTimestamp"}
 	}
@@ -94,7 +98,7 @@ func (r *Resource) tracker(subresource string) *fields.Tracker {
 		return found.(*fields.Tracker)
 	}
 	var t *fields.Tracker
-	if !r.layout.unstructured && r.Types == nil {
+	if r.Custom == nil {
 		reset, resetMeta := r.reset(subresource)
 		t = fields.New(r.New(), r.GroupVersionKind.GroupVersion().String(), subresource, reset, resetMeta)
 	}

@@ -100,6 +100,9 @@ func (f *framer) item(event *store.Event) *store.Item {
 	}
 	obj := f.r.stored().New()
 	obj.GetObjectKind().SetGroupVersionKind(f.r.stored().GroupVersionKind)
+	if f.r.Custom != nil {
+		obj = f.r.empty() // nothing that a webhook would have to convert
+	}
 	obj.SetResourceVersion(formatRevision(event.Item.Revision))
 	if event.Initial {
 		obj.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/store"
+	"github.com/septet-io/septet/resource"
 )
 
 // list serves GET on a collection: a concatenation of bytes that are shared with all other answers.
@@ -40,6 +42,10 @@ func (r *Resource) list(w http.ResponseWriter, req *http.Request, s *request.Sta
 
 // sendPage writes a page as a list, a Table or a list of metadata.
 func (r *Resource) sendPage(w http.ResponseWriter, req *http.Request, accept request.Accept, page *store.Page) error {
+	page, err := r.converted(page)
+	if err != nil {
+		return err
+	}
 	if accept.As == "Table" {
 		return r.sendTable(w, req, http.StatusOK, accept, page, formatRevision(page.Revision))
 	}
@@ -82,6 +88,29 @@ func (r *Resource) sendPage(w http.ResponseWriter, req *http.Request, accept req
 	}
 	o.writeString("]}\n")
 	return o.close()
+}
+
+// converted is a page whose objects are of the served version already, where all are better converted at once.
+func (r *Resource) converted(page *store.Page) (*store.Page, error) {
+	if r.Custom == nil || !r.Custom.Batch || len(page.Items) == 0 {
+		return page, nil
+	}
+	stored := make([]resource.Object, len(page.Items))
+	for i, item := range page.Items {
+		stored[i] = item.Object
+	}
+	served, err := r.From(stored)
+	if err != nil {
+		return nil, err
+	}
+	whole := *page
+	whole.Items = slices.Clone(page.Items)
+	for i, obj := range served {
+		if obj != stored[i] {
+			whole.Items[i] = &store.Item{Key: page.Items[i].Key, Object: obj, Revision: page.Items[i].Revision}
+		}
+	}
+	return &whole, nil
 }
 
 // listMeta is the metadata of a page.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -87,7 +88,7 @@ func (l *layout) keepUnstructuredStatus(obj, old resource.Object) {
 		return
 	}
 	if status, has := from.Object["status"]; has {
-		to.Object["status"] = status
+		to.Object["status"] = runtime.DeepCopyJSONValue(status)
 	} else {
 		delete(to.Object, "status")
 	}
@@ -96,7 +97,7 @@ func (l *layout) keepUnstructuredStatus(obj, old resource.Object) {
 // contentChanged says whether anything but metadata and status differs.
 func (l *layout) contentChanged(obj, old resource.Object) bool {
 	if l.unstructured {
-		return !apiequality.Semantic.DeepEqual(content(obj), content(old))
+		return !apiequality.Semantic.DeepEqual(l.customContent(obj), l.customContent(old))
 	}
 	a, b := reflect.ValueOf(obj).Elem(), reflect.ValueOf(old).Elem()
 	for _, i := range l.content {
@@ -108,14 +109,17 @@ func (l *layout) contentChanged(obj, old resource.Object) bool {
 	return false
 }
 
-func content(obj resource.Object) map[string]any {
+// customContent is all of a custom resource that counts for its generation; its status does unless it has a view of its own.
+func (l *layout) customContent(obj resource.Object) map[string]any {
 	u, ok := obj.(*unstructured.Unstructured)
 	if !ok {
 		return nil
 	}
 	kept := make(map[string]any, len(u.Object))
 	for key, value := range u.Object {
-		if key != "metadata" && key != "status" && key != "kind" && key != "apiVersion" {
+		switch {
+		case key == "metadata", key == "kind", key == "apiVersion", key == "status" && l.statusView:
+		default:
 			kept[key] = value
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -209,7 +210,11 @@ func (r *Resource) reread(after []byte, strict []error, s strictness, state *req
 	if err != nil {
 		return nil, invalidPatch(r, obj, err)
 	}
-	if err := s.check(state, append(strict[:len(strict):len(strict)], found...)); err != nil {
+	dropped, err := r.Custom.coerce(obj, s)
+	if err == nil {
+		err = s.check(state, slices.Concat(strict, found, dropped))
+	}
+	if err != nil {
 		return nil, invalidPatch(r, obj, err)
 	}
 	if gvk := obj.GetObjectKind().GroupVersionKind(); gvk != r.GroupVersionKind {

@@ -41,25 +41,45 @@ type Resource struct {
 	// empty name is the resource itself: create of kinds that are never stored (reviews).
 	Connect map[string]Handler
 	Hooks   Hooks
-	// Types is the merge schema of a custom resource; nil for built-in kinds.
-	Types managedfields.TypeConverter
-	// Schema is the OpenAPI v3 schema of a custom resource as JSON, and SchemaTag changes whenever it does; nil for built-in kinds.
-	Schema    func() []byte
-	SchemaTag string
+	// Custom is what only custom resources have; nil for built-in kinds.
+	Custom *Custom
+	// Deprecation is the warning for each request; empty for most kinds.
+	Deprecation string
 
-	forms  [formats]store.Encoding
-	layout layout
-	// deprecated is the warning for each request; empty for most kinds.
-	deprecated string
-	managers   sync.Map // of *managedfields.FieldManager by subresource
-	trackers   sync.Map // of *fields.Tracker by subresource
+	forms    [formats]store.Encoding
+	layout   layout
+	managers sync.Map // of *managedfields.FieldManager by subresource
+	trackers sync.Map // of *fields.Tracker by subresource
+}
+
+// Custom is what takes the place of a Go type where a kind is known only at run time.
+type Custom struct {
+	// Types is the merge schema.
+	Types managedfields.TypeConverter
+	// Schema is the OpenAPI schema as JSON: of version 3 or, with v2, of version 2. Tag changes whenever it does.
+	Schema func(v2 bool) ([]byte, error)
+	Tag    string
+	// Coerce makes a decoded object fit: what its schema does not know is dropped, and returned as paths if wanted. An error
+	// says that the object cannot be one of this kind.
+	Coerce func(obj resource.Object, paths bool) (unknown []string, err error)
+	// Batch converts many objects at once, where that is better than one by one when they are needed: a webhook does it.
+	// Nil: one by one.
+	Batch bool
+}
+
+// Version is the Tag; empty for built-in kinds.
+func (c *Custom) Version() string {
+	if c == nil {
+		return ""
+	}
+	return c.Tag
 }
 
 // New binds a kind. open is called at most once a request, so it should be cheap after the first time.
 func New(kind *resource.Kind, env *Env, open func() store.Store) *Resource {
 	r := &Resource{Kind: kind, Env: env, Open: open, Connect: map[string]Handler{}}
 	r.layout = layoutOf(kind)
-	r.deprecated = deprecationOf(kind.GroupVersionKind)
+	r.Deprecation = deprecationOf(kind.GroupVersionKind)
 	r.forms = r.encodings()
 	return r
 }
@@ -75,7 +95,7 @@ func (r *Resource) stored() *resource.Kind {
 // listKind is the kind of a collection of these objects.
 func (r *Resource) listKind() schema.GroupVersionKind {
 	gvk := r.GroupVersionKind
-	gvk.Kind += "List"
+	gvk.Kind = r.ListKind
 	return gvk
 }
 

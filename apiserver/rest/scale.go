@@ -53,6 +53,9 @@ func (r *Resource) sendScale(rw http.ResponseWriter, req *http.Request, item *st
 	if err != nil {
 		return err
 	}
+	if err := r.Scale.Check(obj); err != nil {
+		return err
+	}
 	return scales.sendItem(rw, req, http.StatusOK, &store.Item{Key: item.Key, Object: r.scaleOf(obj), Revision: item.Revision})
 }
 

@@ -2,11 +2,13 @@ package rest
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 
@@ -20,7 +22,7 @@ type verb func(w http.ResponseWriter, req *http.Request, s *request.State) error
 
 // Serve answers a request to the resource or one of its subresources. Errors are answered too.
 func (r *Resource) Serve(w http.ResponseWriter, req *http.Request, s *request.State) {
-	s.Warn(r.deprecated)
+	s.Warn(r.Deprecation)
 	serve, err := r.route(s)
 	if err == nil {
 		err = serve(w, req, s)
@@ -136,6 +138,9 @@ func (r *Resource) Admit(req *http.Request, a *admission.Attributes) error {
 
 // shallowCopy copies an object's own struct; what it points to is shared.
 func shallowCopy(obj resource.Object) resource.Object {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		return &unstructured.Unstructured{Object: maps.Clone(u.Object)}
+	}
 	from := reflect.ValueOf(obj).Elem()
 	to := reflect.New(from.Type())
 	to.Elem().Set(from)

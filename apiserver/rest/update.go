@@ -221,6 +221,9 @@ func (t *attempt) admit(ctx context.Context, obj, old resource.Object) (resource
 		return nil, apierrors.NewInternalError(errNotObject)
 	}
 	keepFields(admitted, fields)
+	if err := t.r.reshape(admitted, t.changes); err != nil {
+		return nil, err
+	}
 	if dedupOwners(admitted) {
 		t.state.Warn(".metadata.ownerReferences contains duplicate entries after mutating admission happens; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests")
 	}

@@ -200,6 +200,13 @@ func (c *Cache) Ready() error {
 	return c.fillErr
 }
 
+// Retire ends all watches.
+func (c *Cache) Retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watchers.endAll(nil)
+}
+
 // Stop ends the cache and all watches.
 func (c *Cache) Stop() {
 	c.backend.feed.unregister(c)

@@ -53,10 +53,12 @@ func (i *Item) Encoded(encoding Encoding) ([]byte, error) {
 		return i.Encoded(encoding)
 	}
 	bytes, err := e.get(i, encoding)
-	if err == nil {
-		kept.add(i, len(bytes))
+	if err != nil {
+		i.forget() // a webhook may convert it the next time
+		return nil, err
 	}
-	return bytes, err
+	kept.add(i, len(bytes))
+	return bytes, nil
 }
 
 func (e *encoded) get(i *Item, encoding Encoding) ([]byte, error) {
@@ -111,8 +113,8 @@ func (k kindSetter) set(obj resource.Object) {
 	case *metav1.TypeMeta:
 		meta.APIVersion, meta.Kind = k.apiVersion, k.kind
 	case *unstructured.Unstructured:
-		// Most carry them already; writing to the map of a shared object would be a race.
-		if meta.GetAPIVersion() != k.apiVersion || meta.GetKind() != k.kind {
+		// Custom resources carry them: they lie in etcd in the version in which they were written.
+		if meta.GetKind() == "" {
 			meta.SetAPIVersion(k.apiVersion)
 			meta.SetKind(k.kind)
 		}

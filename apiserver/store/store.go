@@ -55,6 +55,8 @@ type Store interface {
 	Progress(ctx context.Context) (revision int64, err error)
 	// Ready is nil once the cache has been filled.
 	Ready() error
+	// Retire ends all watches, without an error, so that their clients go on with the store that takes this one's place.
+	Retire()
 	// Stop ends the cache and all watches.
 	Stop()
 }

@@ -19,11 +19,16 @@ func CustomResourceDefinitions() *resource.Kind {
 		PrepareCreate: func(_ *resource.Request, crd *apiextensionsv1.CustomResourceDefinition) { noteStoredVersion(crd) },
 		PrepareUpdate: func(_ *resource.Request, crd, _ *apiextensionsv1.CustomResourceDefinition) { noteStoredVersion(crd) },
 		Validate:      validateDefinition, ValidateUpdate: validateDefinitionUpdate,
-		Views: []resource.View[*apiextensionsv1.CustomResourceDefinition]{{Name: "status", Validate: validateDefinitionStatus}},
+		Views: []resource.View[*apiextensionsv1.CustomResourceDefinition]{{Name: "status", Prepare: keepSpec, Validate: validateDefinitionStatus}},
 		Columns: []resource.Column[*apiextensionsv1.CustomResourceDefinition]{
 			resource.Name[*apiextensionsv1.CustomResourceDefinition](), resource.CreatedAt[*apiextensionsv1.CustomResourceDefinition](),
 		},
 	})
+}
+
+// keepSpec is all that writes to the status leave alone: as upstream, they may change labels, finalizers and the like.
+func keepSpec(_ *resource.Request, crd, old *apiextensionsv1.CustomResourceDefinition) {
+	crd.Spec = old.Spec
 }
 
 // noteStoredVersion remembers every version in which objects may lie in etcd: one can leave only when it is said
