@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/audit"
 	"github.com/septet-io/septet/apiserver/request"
@@ -59,6 +60,7 @@ func init() {
 		deprecatedAPIs, authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	Metrics.MustRegister(audit.Metrics()...)
 	Metrics.MustRegister(aggregate.Metrics...)
+	Metrics.MustRegister(webhook.Metrics()...)
 }
 
 func metricsHandler() http.Handler {

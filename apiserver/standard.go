@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/septet-io/septet/apiserver/admission/match"
 	"github.com/septet-io/septet/apiserver/admission/plugins"
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/authn/serviceaccount"
@@ -109,11 +110,14 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if err := o.authorize(s); err != nil {
 		return nil, err
 	}
-	own, err := plugins.New(&plugins.Env{Set: s.Loopback}, o.EnablePlugins, o.DisablePlugins)
+	own, err := plugins.New(&plugins.Env{
+		Set: s.Loopback, World: &match.World{Resources: &s.Resources, Authorizer: s.authorizer},
+	}, o.EnablePlugins, o.DisablePlugins)
 	if err != nil {
 		return nil, err
 	}
 	s.env.Admission.Plugins = append(own, config.Admission...)
+	s.promptly()
 	if err := o.wire(s); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,12 @@ var forbidden = []struct {
 	{"sigs.k8s.io/controller-runtime", nil},
 	{"k8s.io/component-helpers", nil},
 	{"k8s.io/kube-aggregator", []string{"k8s.io/kube-aggregator/pkg/apis"}},
-	{"k8s.io/apiserver", []string{"k8s.io/apiserver/pkg/cel", "k8s.io/apiserver/pkg/apis/cel"}}, // the latter are the bounds of costs
+	{"k8s.io/apiserver", []string{
+		"k8s.io/apiserver/pkg/cel",
+		"k8s.io/apiserver/pkg/apis/cel", // the bounds of costs
+		// The two interfaces by which its library of functions asks about authorization.
+		"k8s.io/apiserver/pkg/authorization/authorizer", "k8s.io/apiserver/pkg/authentication/user",
+	}},
 	{"k8s.io/apiextensions-apiserver", []string{"k8s.io/apiextensions-apiserver/pkg/apis", "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"}},
 	{"k8s.io/cloud-provider", []string{"k8s.io/cloud-provider/api"}},
 }

@@ -58,12 +58,33 @@ type Attributes struct {
 	Scope resource.Scope
 
 	// Annotate adds to the audit event, Warned to the Warning headers. May be nil.
-	Annotate func(key, value string)
-	Warned   func(text string)
+	// AnnotateRequest is Annotate for what only those may read who may see the objects of requests.
+	Annotate, AnnotateRequest func(key, value string)
+	Warned                    func(text string)
+
+	// Round is 0, and 1 when the chain runs for a second time because of AskAgain.
+	Round int
 
 	plugin  string
 	changes []Change
+	again   bool
+	kept    map[string]any
 }
+
+// AskAgain says that the object has changed in a way that others may want to see who were asked before: when all plug-ins have run
+// they run once more, with Round 1. Only Admit may call it.
+func (a *Attributes) AskAgain() { a.again = true }
+
+// Keep lets the running plug-in find a value in the second round.
+func (a *Attributes) Keep(value any) {
+	if a.kept == nil {
+		a.kept = map[string]any{}
+	}
+	a.kept[a.plugin] = value
+}
+
+// Kept is what the running plug-in kept in the first round, nil if nothing.
+func (a *Attributes) Kept() any { return a.kept[a.plugin] }
 
 // Change is what a plug-in says that it changed, for the journal.
 type Change struct{ Plugin, What string }
@@ -72,6 +93,13 @@ type Change struct{ Plugin, What string }
 func (a *Attributes) AddAnnotation(key, value string) {
 	if a.Annotate != nil {
 		a.Annotate(key, value)
+	}
+}
+
+// AddRequestAnnotation adds to the audit event, if that shows the objects of requests.
+func (a *Attributes) AddRequestAnnotation(key, value string) {
+	if a.AnnotateRequest != nil {
+		a.AnnotateRequest(key, value)
 	}
 }
 

@@ -13,8 +13,16 @@ type Chain struct {
 	Observe func(plugin, phase string, a *Attributes, took time.Duration, err error)
 }
 
-// Admit lets each plug-in change the object; the first error ends it.
+// Admit lets each plug-in change the object; the first error ends it. If one asks for it all run again, once.
 func (c *Chain) Admit(ctx context.Context, a *Attributes) error {
+	if err := c.admit(ctx, a); err != nil || !a.again {
+		return err
+	}
+	a.Round, a.again = 1, false
+	return c.admit(ctx, a)
+}
+
+func (c *Chain) admit(ctx context.Context, a *Attributes) error {
 	for i := range c.Plugins {
 		if err := c.step(ctx, &c.Plugins[i], c.Plugins[i].Admit, "admit", a); err != nil {
 			return err

@@ -12,12 +12,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/proxy"
 
+	"github.com/septet-io/septet/apiserver/backend"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/apiserver/store"
@@ -108,14 +107,14 @@ func (c *connector) proxyService(w http.ResponseWriter, r *http.Request, conn *r
 	if err != nil {
 		return err
 	}
-	port, err := servicePort(service, t.port)
+	port, err := backend.Port(service, t.port)
 	if err != nil {
 		return err
 	}
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		return apierrors.NewServiceUnavailable(fmt.Sprintf("no endpoints available for service %q", t.name))
 	}
-	hosts, err := c.endpoints(r.Context(), key, port)
+	hosts, err := backend.Ready(r.Context(), c.resources, key, port)
 	if err != nil {
 		return err
 	}
@@ -127,43 +126,6 @@ func (c *connector) proxyService(w http.ResponseWriter, r *http.Request, conn *r
 		return err
 	}
 	return c.pass(w, r, conn, &url.URL{Scheme: t.scheme, Host: host}, c.pods())
-}
-
-// servicePort finds the name of the port that is asked for by name or number, or the first.
-func servicePort(service *corev1.Service, wanted string) (string, error) {
-	for _, port := range service.Spec.Ports {
-		if wanted == "" || wanted == port.Name || wanted == strconv.Itoa(int(port.Port)) {
-			return port.Name, nil
-		}
-	}
-	return "", apierrors.NewServiceUnavailable(fmt.Sprintf("no service port %q found for service %q", wanted, service.Name))
-}
-
-// endpoints are the addresses with ports of a Service's ready endpoints.
-func (c *connector) endpoints(ctx context.Context, service store.Key, port string) ([]string, error) {
-	selector := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service.Name})
-	page, err := c.resources.Get(slicesResource).Open().List(ctx, store.Query{Namespace: service.Namespace, Labels: selector, ResourceVersion: "0"})
-	if err != nil {
-		return nil, err
-	}
-	var hosts []string
-	for _, item := range page.Items {
-		slice, ok := item.Object.(*discoveryv1.EndpointSlice)
-		if !ok {
-			continue
-		}
-		for _, p := range slice.Ports {
-			if p.Port == nil || p.Name != nil && *p.Name != port {
-				continue
-			}
-			for i := range slice.Endpoints {
-				if ready := slice.Endpoints[i].Conditions.Ready; (ready == nil || *ready) && len(slice.Endpoints[i].Addresses) > 0 {
-					hosts = append(hosts, net.JoinHostPort(slice.Endpoints[i].Addresses[0], strconv.Itoa(int(*p.Port))))
-				}
-			}
-		}
-	}
-	return hosts, nil
 }
 
 // mayProxyTo keeps clients from reaching what only this machine itself should reach.

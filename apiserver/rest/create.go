@@ -128,6 +128,9 @@ func (w *write) insert(ctx context.Context, obj resource.Object) (*store.Item, e
 	if !ok {
 		return nil, apierrors.NewInternalError(errNotObject)
 	}
+	if err := w.r.fixNamespace(obj, w.key.Namespace); err != nil {
+		return nil, err
+	}
 	keepFields(obj, fields)
 	if err := w.r.reshape(obj, w.changes); err != nil {
 		return nil, err

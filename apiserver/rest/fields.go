@@ -223,24 +223,7 @@ func (c *converter) across(obj runtime.Object, from, to schema.GroupVersionKind)
 	if !ok {
 		return nil, fmt.Errorf("%T has no metadata", obj)
 	}
-	objects := []resource.Object{current}
-	var err error
-	if source.StoredAs != nil {
-		if objects, err = source.To(objects); err != nil {
-			return nil, err
-		}
-	}
-	if target.StoredAs != nil {
-		if objects, err = target.From(objects); err != nil {
-			return nil, err
-		}
-	}
-	converted := objects[0]
-	if converted == current {
-		converted = current.DeepCopyObject().(resource.Object)
-	}
-	converted.GetObjectKind().SetGroupVersionKind(to)
-	return converted, nil
+	return convert(current, source, target)
 }
 
 // New makes an empty object of a kind.

@@ -25,6 +25,9 @@ type Resources struct {
 
 	byName map[schema.GroupVersionResource]*Resource
 	byKind map[schema.GroupVersionKind]*Resource
+	// byRoot and byGroup have the forms of the same objects: by the kind that is stored, and by group and plural.
+	byRoot  map[*resource.Kind][]*Resource
+	byGroup map[schema.GroupResource][]*Resource
 }
 
 // All returns the current state.
@@ -77,8 +80,11 @@ func (g *Registry) Change(add []*Resource, remove []schema.GroupVersionResource)
 		}
 	}
 	next.Ordered = append(next.Ordered, fresh...)
+	next.byRoot, next.byGroup = map[*resource.Kind][]*Resource{}, map[schema.GroupResource][]*Resource{}
 	for _, r := range next.Ordered {
 		next.byKind[r.GroupVersionKind] = r
+		next.byRoot[root(r.Kind)] = append(next.byRoot[root(r.Kind)], r)
+		next.byGroup[r.GroupResource()] = append(next.byGroup[r.GroupResource()], r)
 	}
 	g.current.Store(next)
 }

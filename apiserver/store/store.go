@@ -51,6 +51,8 @@ type Store interface {
 	Delete(ctx context.Context, key Key, pre *Preconditions, check func(current *Item) error) (*Item, error)
 	// Watch delivers changes from a resourceVersion on. Ended by ctx, Stop, or falling behind.
 	Watch(ctx context.Context, query WatchQuery) (Watcher, error)
+	// State is all objects as they are at hand, without asking etcd, and cheap to compare with an earlier one.
+	State(ctx context.Context) (State, error)
 	// Progress asks etcd for the current revision and waits until the cache has reached it.
 	Progress(ctx context.Context) (revision int64, err error)
 	// Ready is nil once the cache has been filled.

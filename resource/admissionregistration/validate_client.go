@@ -85,7 +85,7 @@ func servicePath(path string, at *field.Path) field.ErrorList {
 // maxConditions is how many match conditions there may be.
 const maxConditions = 64
 
-// matchConditions checks names and presence; expressions are checked when they are compiled.
+// matchConditions checks names and presence.
 func matchConditions(list []admissionv1.MatchCondition, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(list) > maxConditions {

@@ -16,31 +16,37 @@ import (
 var specPath = field.NewPath("spec")
 
 func validatePolicy(_ *resource.Request, p *admissionv1.ValidatingAdmissionPolicy) field.ErrorList {
+	return validatingPolicy(p, nil)
+}
+
+func validatePolicyUpdate(_ *resource.Request, p, old *admissionv1.ValidatingAdmissionPolicy) field.ErrorList {
+	before := append(conditionsIn(old.Spec.MatchConditions), variablesIn(old.Spec.Variables)...)
+	for _, v := range old.Spec.Validations {
+		before = append(before, v.Expression, v.MessageExpression)
+	}
+	for _, a := range old.Spec.AuditAnnotations {
+		before = append(before, a.ValueExpression)
+	}
+	return validatingPolicy(p, before)
+}
+
+// validatingPolicy checks a policy; before are expressions that stood in it already.
+func validatingPolicy(p *admissionv1.ValidatingAdmissionPolicy, before []string) field.ErrorList {
 	spec := &p.Spec
+	e := newExpressions(spec.ParamKind != nil, before)
 	errs := failurePolicy(spec.FailurePolicy)
 	errs = append(errs, kindOfParams(spec.ParamKind, specPath.Child("paramKind"))...)
 	errs = append(errs, constraints(spec.MatchConstraints)...)
-	errs = append(errs, matchConditions(spec.MatchConditions, specPath.Child("matchConditions"))...)
+	errs = append(errs, e.conditions(spec.MatchConditions, specPath.Child("matchConditions"))...)
+	errs = append(errs, e.variables(spec.Variables)...)
 	if len(spec.Validations) == 0 && len(spec.AuditAnnotations) == 0 {
 		const one = "validations or auditAnnotations must contain at least one item"
 		errs = append(errs, field.Required(specPath.Child("validations"), one), field.Required(specPath.Child("auditAnnotations"), one))
 	}
-	for i, v := range spec.Validations {
-		at := specPath.Child("validations").Index(i)
-		if strings.TrimSpace(v.Expression) == "" {
-			errs = append(errs, field.Required(at.Child("expression"), "expression is not specified"))
-		}
-		if v.Message != "" && strings.TrimSpace(v.Message) == "" {
-			errs = append(errs, field.Invalid(at.Child("message"), v.Message, "message must be non-empty if specified"))
-		} else if strings.Contains(strings.TrimSpace(v.Message), "\n") {
-			errs = append(errs, field.Invalid(at.Child("message"), v.Message, "message must not contain line breaks"))
-		}
+	for i := range spec.Validations {
+		errs = append(errs, e.validation(&spec.Validations[i], specPath.Child("validations").Index(i))...)
 	}
-	return errs
-}
-
-func validatePolicyUpdate(r *resource.Request, p, _ *admissionv1.ValidatingAdmissionPolicy) field.ErrorList {
-	return validatePolicy(r, p)
+	return append(errs, e.annotations(p.Name, spec.AuditAnnotations)...)
 }
 
 func failurePolicy(policy *admissionv1.FailurePolicyType) field.ErrorList {

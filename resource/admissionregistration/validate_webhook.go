@@ -13,15 +13,23 @@ import (
 )
 
 func validateValidatingWebhooks(_ *resource.Request, c *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-	return webhooks(c.Webhooks)
+	return webhooks(c.Webhooks, nil)
 }
 
-func validateValidatingWebhooksUpdate(_ *resource.Request, c, _ *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-	return webhooks(c.Webhooks)
+func validateValidatingWebhooksUpdate(_ *resource.Request, c, old *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
+	var before []string
+	for i := range old.Webhooks {
+		before = append(before, conditionsIn(old.Webhooks[i].MatchConditions)...)
+	}
+	return webhooks(c.Webhooks, before)
 }
 
 // validateMutatingWebhooks: a webhook that changes objects has all that one has which only looks at them.
 func validateMutatingWebhooks(_ *resource.Request, c *admissionv1.MutatingWebhookConfiguration) field.ErrorList {
+	return mutatingWebhooks(c, nil)
+}
+
+func mutatingWebhooks(c *admissionv1.MutatingWebhookConfiguration, before []string) field.ErrorList {
 	hooks := make([]admissionv1.ValidatingWebhook, len(c.Webhooks))
 	var errs field.ErrorList
 	for i, h := range c.Webhooks {
@@ -33,19 +41,25 @@ func validateMutatingWebhooks(_ *resource.Request, c *admissionv1.MutatingWebhoo
 		errs = append(errs, core.OneOfIfSet(h.ReinvocationPolicy, field.NewPath("webhooks").Index(i).Child("reinvocationPolicy"),
 			admissionv1.IfNeededReinvocationPolicy, admissionv1.NeverReinvocationPolicy)...)
 	}
-	return append(webhooks(hooks), errs...)
+	return append(webhooks(hooks, before), errs...)
 }
 
-func validateMutatingWebhooksUpdate(r *resource.Request, c, _ *admissionv1.MutatingWebhookConfiguration) field.ErrorList {
-	return validateMutatingWebhooks(r, c)
+func validateMutatingWebhooksUpdate(_ *resource.Request, c, old *admissionv1.MutatingWebhookConfiguration) field.ErrorList {
+	var before []string
+	for i := range old.Webhooks {
+		before = append(before, conditionsIn(old.Webhooks[i].MatchConditions)...)
+	}
+	return mutatingWebhooks(c, before)
 }
 
-func webhooks(hooks []admissionv1.ValidatingWebhook) field.ErrorList {
+// webhooks checks all of a configuration; before are expressions that stood in it already.
+func webhooks(hooks []admissionv1.ValidatingWebhook, before []string) field.ErrorList {
+	e := newExpressions(false, before)
 	path := field.NewPath("webhooks")
 	var errs field.ErrorList
 	for i := range hooks {
 		errs = append(errs, reviewVersions(hooks[i].AdmissionReviewVersions, path.Index(i).Child("admissionReviewVersions"))...)
-		errs = append(errs, webhook(&hooks[i], path.Index(i))...)
+		errs = append(errs, webhook(&hooks[i], e, path.Index(i))...)
 		if slices.ContainsFunc(hooks[:i], func(h admissionv1.ValidatingWebhook) bool { return h.Name == hooks[i].Name }) {
 			errs = append(errs, field.Duplicate(path.Index(i).Child("name"), hooks[i].Name))
 		}
@@ -73,7 +87,7 @@ func reviewVersions(list []string, path *field.Path) field.ErrorList {
 // maxTimeout is how long a webhook may take, in seconds.
 const maxTimeout = 30
 
-func webhook(h *admissionv1.ValidatingWebhook, at *field.Path) field.ErrorList {
+func webhook(h *admissionv1.ValidatingWebhook, e *expressions, at *field.Path) field.ErrorList {
 	errs := validation.IsFullyQualifiedName(at.Child("name"), h.Name)
 	for i := range h.Rules {
 		errs = append(errs, rule(&h.Rules[i], at.Child("rules").Index(i))...)
@@ -90,7 +104,7 @@ func webhook(h *admissionv1.ValidatingWebhook, at *field.Path) field.ErrorList {
 	errs = append(errs, core.LabelSelector(h.NamespaceSelector, at.Child("namespaceSelector"))...)
 	errs = append(errs, core.LabelSelector(h.ObjectSelector, at.Child("objectSelector"))...)
 	errs = append(errs, clientConfig(&h.ClientConfig, at.Child("clientConfig"))...)
-	return append(errs, matchConditions(h.MatchConditions, at.Child("matchConditions"))...)
+	return append(errs, e.conditions(h.MatchConditions, at.Child("matchConditions"))...)
 }
 
 func rule(r *admissionv1.RuleWithOperations, path *field.Path) field.ErrorList {

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/admission/match"
+	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/client"
 )
 
@@ -17,6 +19,10 @@ import (
 type Env struct {
 	// Set is the server's loopback client; its informers are started after the plug-ins are made.
 	Set *client.Set
+	// World has what is served, and who may do what.
+	World *match.World
+
+	clients *webhook.Clients // of all webhooks; made when first needed
 }
 
 // entry is a line of the table.
@@ -49,6 +55,8 @@ var all = []entry{
 	{name: "DefaultIngressClass", make: defaultIngressClass},           //
 	{name: "DenyServiceExternalIPs", make: denyExternalIPs, off: true}, //
 	{name: "PodTopologyLabels", make: podTopologyLabels},               //
+	{name: "MutatingAdmissionWebhook", make: mutatingWebhooks},         // others' changes come after all of ours, which run again then
+	{name: "ValidatingAdmissionWebhook", make: validatingWebhooks},     //
 	{name: "ResourceQuota", make: resourceQuota},                       // charges what nobody refuses any more
 }
 

@@ -1,0 +1,30 @@
+package plugins
+
+import (
+	"context"
+
+	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/admission/webhook"
+	"github.com/septet-io/septet/apiserver/backend"
+)
+
+// webhooks returns the clients that both kinds of webhooks share.
+func (e *Env) webhooks() *webhook.Clients {
+	if e.clients == nil {
+		resolve := func(ctx context.Context, namespace, name string, port int32) (string, error) {
+			return backend.One(ctx, e.World.Resources, namespace, name, port)
+		}
+		e.clients = webhook.NewClients(resolve, nil)
+	}
+	return e.clients
+}
+
+// mutatingWebhooks lets programs outside change requests.
+func mutatingWebhooks(env *Env) (admission.Plugin, error) {
+	return webhook.Mutating(env.World, env.webhooks()), nil
+}
+
+// validatingWebhooks lets programs outside refuse requests.
+func validatingWebhooks(env *Env) (admission.Plugin, error) {
+	return webhook.Validating(env.World, env.webhooks()), nil
+}
