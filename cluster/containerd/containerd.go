@@ -12,6 +12,7 @@ package containerd
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ type Config struct {
 	// CNIBinDirs are searched for network plugins after the carried one. Default: /opt/cni/bin and /usr/lib/cni.
 	CNIBinDirs []string
 	// RegistryDir has a folder for each registry with a hosts.toml (mirrors, certificates). Default: registries below
-	// DataDir, then /etc/containerd/certs.d.
+	// DataDir, which is made as a link to /etc/containerd/certs.d: containerd pulls by one folder only.
 	RegistryDir string
 	// CgroupParent is the cgroup below which the kubelet puts this node's pods. Purge removes it. Default: none, and
 	// Purge leaves the cgroups of pods to containerd.
@@ -69,7 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.CNIBinDirs = []string{"/opt/cni/bin", "/usr/lib/cni"}
 	}
 	if c.RegistryDir == "" {
-		c.RegistryDir = filepath.Join(c.DataDir, "registries") + ":/etc/containerd/certs.d"
+		c.RegistryDir = filepath.Join(c.DataDir, "registries")
 	}
 	if c.LogLevel == "" {
 		c.LogLevel = "warn"
@@ -148,6 +149,9 @@ func prepare(config Config) (*Runtime, error) {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, fmt.Errorf("containerd: %w", err)
 		}
+	}
+	if err := os.Symlink("/etc/containerd/certs.d", c.RegistryDir); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("containerd: %w", err)
 	}
 	bin, err := carried.Unpack(c.DataDir, programs...)
 	if err != nil {

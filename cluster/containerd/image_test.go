@@ -20,7 +20,10 @@ import (
 func TestImages(t *testing.T) {
 	t.Parallel()
 	config := testConfig(t)
-	config.RegistryDir = t.TempDir()
+	registries := filepath.Join(config.DataDir, "registries") // where users put mirrors, if not into the system's folder
+	if err := os.MkdirAll(registries, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	r := start(t, config)
 	client := dial(t, r)
 
@@ -50,7 +53,7 @@ func TestImages(t *testing.T) {
 
 	registry := images.Serve(t, small("registry.example/team/app:2"))
 	registry.User, registry.Password = "me", "secret"
-	registry.Redirect(t, config.RegistryDir, "registry.example")
+	registry.Redirect(t, registries, "registry.example")
 	pull := &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: "registry.example/team/app:2"}}
 	if _, err := client.images.PullImage(t.Context(), pull); err == nil {
 		t.Error("pulled without credentials")

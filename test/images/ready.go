@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,25 +16,9 @@ const BusyboxName = "docker.io/library/busybox:latest"
 // answers to BusyboxName and to the further names. The test is skipped where there is no static busybox.
 func Busybox(t testing.TB, names ...string) string {
 	t.Helper()
-	program, err := os.ReadFile("/bin/busybox")
+	files, err := BusyboxFiles()
 	if err != nil {
 		t.Skipf("the package busybox-static is needed: %v", err)
-	}
-	applets, err := exec.Command("/bin/busybox", "--list").Output()
-	if err != nil {
-		t.Fatalf("listing busybox's applets: %v", err)
-	}
-	files := map[string]File{
-		"/bin/busybox": {Content: program, Mode: 0o755},
-		"/etc/passwd":  {Content: []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")},
-		"/etc/group":   {Content: []byte("root:x:0:\nnogroup:x:65534:\n")},
-		"/root":        {Folder: true, Mode: 0o700},
-		"/tmp":         {Folder: true, Mode: 0o1777},
-	}
-	for applet := range strings.FieldsSeq(string(applets)) {
-		if applet != "busybox" {
-			files["/bin/"+applet] = File{Link: "/bin/busybox"}
-		}
 	}
 	return write(t, Image{
 		Name: BusyboxName, Names: names, Files: files,

@@ -2,7 +2,6 @@ package images
 
 import (
 	"archive/tar"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,18 +28,34 @@ type Registry struct {
 	// Requests counts what was asked for.
 	Requests atomic.Int64
 
-	blobs map[digest.Digest][]byte
+	blobs map[digest.Digest]blob
 	names map[string]v1.Descriptor // by name:tag, without a host
+}
+
+// blob is where the bytes of one lie: in an archive.
+type blob struct {
+	file         string
+	offset, size int64
+}
+
+// NewRegistry is a registry of the images of some OCI layout archives, under their names without the host. The archives
+// are read when somebody pulls, and must stay.
+func NewRegistry(archives ...string) (*Registry, error) {
+	r := &Registry{blobs: map[digest.Digest]blob{}, names: map[string]v1.Descriptor{}}
+	for _, file := range archives {
+		if err := r.add(file); err != nil {
+			return nil, fmt.Errorf("the archive %s: %w", file, err)
+		}
+	}
+	return r, nil
 }
 
 // Serve starts a registry of the images of some archives, under their names without the host, until the test ends.
 func Serve(t testing.TB, archives ...string) *Registry {
 	t.Helper()
-	r := &Registry{blobs: map[digest.Digest][]byte{}, names: map[string]v1.Descriptor{}}
-	for _, file := range archives {
-		if err := r.load(file); err != nil {
-			t.Fatalf("serving %s: %v", file, err)
-		}
+	r, err := NewRegistry(archives...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
@@ -61,14 +77,15 @@ func (r *Registry) Redirect(t testing.TB, registryDir, host string) {
 	}
 }
 
-// load reads an OCI layout archive.
-func (r *Registry) load(file string) error {
-	content, err := os.ReadFile(file)
+// add notes where the blobs of an OCI layout archive lie, and which names it has.
+func (r *Registry) add(name string) error {
+	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
+	defer file.Close()
 	var index v1.Index
-	for in := tar.NewReader(bytes.NewReader(content)); ; {
+	for in := tar.NewReader(file); ; {
 		header, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -76,16 +93,17 @@ func (r *Registry) load(file string) error {
 		if err != nil {
 			return err
 		}
-		blob, err := io.ReadAll(in)
+		offset, err := file.Seek(0, io.SeekCurrent) // a tar.Reader reads headers alone until it is asked for content
 		if err != nil {
 			return err
 		}
 		if header.Name == v1.ImageIndexFile {
-			if err := json.Unmarshal(blob, &index); err != nil {
+			if err := json.NewDecoder(in).Decode(&index); err != nil {
 				return err
 			}
+		} else if algorithm, sum, isBlob := strings.Cut(strings.TrimPrefix(header.Name, v1.ImageBlobsDir+"/"), "/"); isBlob {
+			r.blobs[digest.NewDigestFromEncoded(digest.Algorithm(algorithm), sum)] = blob{name, offset, header.Size}
 		}
-		r.blobs[digest.FromBytes(blob)] = blob
 	}
 	for _, manifest := range index.Manifests {
 		_, name, _ := strings.Cut(manifest.Annotations["io.containerd.image.name"], "/")
@@ -121,8 +139,11 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Docker-Content-Digest", wanted.String())
-	w.Header().Set("Content-Length", fmt.Sprint(len(blob)))
-	if request.Method != http.MethodHead {
-		w.Write(blob)
+	file, err := os.Open(blob.file)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	defer file.Close()
+	http.ServeContent(w, request, "", time.Time{}, io.NewSectionReader(file, blob.offset, blob.size))
 }
