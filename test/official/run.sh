@@ -84,22 +84,21 @@ images() {
 	packages "$work/nginx" nginx-light
 	gcc -Os -static -nostdlib -ffreestanding -fno-stack-protector -o "$work/bin/pause" runtime/pause/pause.c
 	ln -sf "$septet" "$work/bin/septet"
-	go run ./test/official -programs "$work/bin" -debian "$work/debian" -nginx "$work/nginx" -out "$work/images" \
+	go build -o "$work/bin/official" ./test/official
+	"$work/bin/official" -programs "$work/bin" -debian "$work/debian" -nginx "$work/nginx" -out "$work/images" \
 		-module "$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"
 }
 
 # up starts the cluster, and a registry that stands for upstream's.
 up() {
-	"$septet" server --background --nodes 2 --data-dir "$data" --write-kubeconfig none
 	local node
-	for node in "$data" "$data"/machines/*; do
-		[ ! -L "$node/registries" ] || rm "$node/registries"
+	for node in "$data" "$data/machines/$(hostname | tr '[:upper:]' '[:lower:]')-2"; do
 		mkdir -p "$node/registries/registry.k8s.io"
 		printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' $mirror $mirror \
 			>"$node/registries/registry.k8s.io/hosts.toml"
 	done
-	go build -o "$work/bin/official" ./test/official
-	"$work/bin/official" -serve $mirror -out "$work/images" &
+	"$septet" server --background --nodes 2 --data-dir "$data" --write-kubeconfig none
+	"$work/bin/official" -serve $mirror -out "$work/images" >/dev/null 2>&1 &
 	echo $! >"$work/mirror.pid"
 	"$septet" kubectl wait --for=condition=Ready nodes --all --timeout=120s
 }
