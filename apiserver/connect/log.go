@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/websocket"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,6 +74,10 @@ func (c *connector) stream(w http.ResponseWriter, r *http.Request, conn *rest.Co
 		}
 		resource := schema.GroupResource{Resource: "pods/log"}
 		return apierrors.NewGenericServerResponse(response.StatusCode, r.Method, resource, conn.Key.Name, string(words), 0, true)
+	}
+	if websocket.IsWebSocketUpgrade(r) {
+		sendMessages(w, r, response.Body)
+		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(http.StatusOK)
