@@ -173,9 +173,8 @@ func (c *connector) pass(w http.ResponseWriter, r *http.Request, conn *rest.Conn
 		location.RawPath = ""
 	}
 	location.RawQuery = r.URL.RawQuery
-	rewriting := &proxy.Transport{
-		Scheme: "https", Host: r.Host, PathPrepend: strings.TrimSuffix(prefix, "/"), RoundTripper: transport,
-	}
+	// Without a scheme and a host links stay paths, which hold whatever the client called this server.
+	rewriting := &proxy.Transport{PathPrepend: strings.TrimSuffix(prefix, "/"), RoundTripper: transport}
 	handler := proxy.NewUpgradeAwareHandler(location, rewriting, false, false, errorResponder{})
 	handler.UpgradeTransport = proxy.NewUpgradeRequestRoundTripper(transport, rewriting)
 	handler.ServeHTTP(w, r)
