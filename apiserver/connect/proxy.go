@@ -172,6 +172,9 @@ func (c *connector) pass(w http.ResponseWriter, r *http.Request, conn *rest.Conn
 	if unescaped, err := url.PathUnescape(location.RawPath); err != nil || unescaped != location.Path {
 		location.RawPath = ""
 	}
+	if inside == "" && !strings.HasSuffix(r.URL.Path, "/") {
+		location.Path, location.RawPath = "", "" // for which the handler sends readers to the path with a slash, so that relative links hold
+	}
 	location.RawQuery = r.URL.RawQuery
 	// Without a scheme and a host links stay paths, which hold whatever the client called this server.
 	rewriting := &proxy.Transport{PathPrepend: strings.TrimSuffix(prefix, "/"), RoundTripper: transport}
