@@ -24,8 +24,19 @@ import (
 type Fields struct {
 	// Kind returns a served kind, nil if there is none: to convert between versions of one kind.
 	Kind func(schema.GroupVersionKind) *resource.Kind
+	// Others is the merge schema of the built-in kinds that client-go does not know: definitions of custom resources and of other API
+	// servers. Asked once; nil where there are none.
+	Others func() (managedfields.TypeConverter, error)
 
 	types func() managedfields.TypeConverter
+}
+
+// of is the merge schema of a built-in kind.
+func (f *Fields) of(gvk schema.GroupVersionKind) (managedfields.TypeConverter, error) {
+	if scheme.Scheme.Recognizes(gvk) || f.Others == nil {
+		return f.types(), nil
+	}
+	return f.Others()
 }
 
 // NewFields returns a tracker; kind is as in the field.
@@ -47,7 +58,11 @@ func (r *Resource) fieldManager(subresource string) (*managedfields.FieldManager
 	if r.Custom != nil {
 		types = r.Custom.Types
 	} else {
-		types, create = r.Env.Fields.types(), managedfields.NewDefaultFieldManager
+		var err error
+		if types, err = r.Env.Fields.of(r.GroupVersionKind); err != nil {
+			return nil, err
+		}
+		create = managedfields.NewDefaultFieldManager
 	}
 	c := &converter{r}
 	m, err := create(types, c, c, c, r.GroupVersionKind, r.GroupVersionKind.GroupVersion(), subresource, r.resetFields(subresource))
