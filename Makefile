@@ -3,6 +3,7 @@
 # make down    stop the cluster and remove all that it left
 # make build   the one binary, bin/septet
 # make histories  check many histories of concurrent clients
+# make decisions  check the scheduler's decisions against a plain reading of the rules, in many random clusters
 # make bench   measure: start-up, memory, Pods, Services, the API
 # make bench-apiserver  measure the API server under load, and another one beside it (BENCH_FLAGS)
 
@@ -15,7 +16,7 @@ PKG := github.com/septet-io/septet/daemon
 LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
 TEST_FLAGS ?=
 
-.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver histories clean
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver histories decisions clean
 up: build bin/guestbook.tar
 	@tools/up.sh
 
@@ -70,6 +71,10 @@ bench-apiserver:
 # Many histories of concurrent clients under restarts and kills, checked for linearizability; hours, if asked for.
 histories:
 	@HISTORIES=$${HISTORIES:-1000} go test -count=1 -run Histories -timeout 4h ./apiserver/store/
+
+# Some 60 decisions a cluster: 100,000 and more. CLUSTERS sets how many clusters there are.
+decisions:
+	@SEPTET_CLUSTERS=$${CLUSTERS:-2000} go test -count=1 -v -run ColumnsAgreeWithThePlainRules -timeout 4h ./scheduler/decide/
 
 clean:
 	@rm -rf bin

@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -126,17 +128,40 @@ func (s *scheduler) waitingState(e *queue.Entry) *Waiting {
 	return w
 }
 
-// remedies picks, from nodes where a single plugin is in the way, what would help.
-func remedies(nodes []decide.NodeExplanation) (list []string) {
+// maxRemedies bounds the changes that are proposed.
+const maxRemedies = 5
+
+// remedies picks what would help: for each node all that must change there, the least first.
+func remedies(nodes []decide.NodeExplanation) []string {
+	type change struct {
+		text  string
+		parts int
+	}
+	var list []change
 	for i := range nodes {
-		if r := nodes[i].Refusals; len(r) == 1 && len(r[0].Remedies) == 1 {
-			list = append(list, r[0].Remedies[0])
-		}
-		if len(list) == 5 {
-			break
+		if parts, ok := changesFor(&nodes[i]); ok {
+			list = append(list, change{strings.Join(parts, ", and "), len(parts)})
 		}
 	}
-	return list
+	slices.SortStableFunc(list, func(a, b change) int { return a.parts - b.parts })
+	var out []string
+	for i := 0; i < len(list) && len(out) < maxRemedies; i++ {
+		if !slices.Contains(out, list[i].text) {
+			out = append(out, list[i].text)
+		}
+	}
+	return out
+}
+
+// changesFor is what would make a node feasible; false if some filter knows nothing.
+func changesFor(n *decide.NodeExplanation) (parts []string, ok bool) {
+	for i := range n.Refusals {
+		if len(n.Refusals[i].Remedies) == 0 {
+			return nil, false
+		}
+		parts = append(parts, n.Refusals[i].Remedies...)
+	}
+	return parts, len(parts) > 0
 }
 
 // record is what is kept of a decision: enough to make it again.

@@ -110,3 +110,41 @@ func TestDevices(t *testing.T) {
 		t.Errorf("message %q", got)
 	}
 }
+
+// A device that its driver must make ready first keeps its pod from being bound; the pod shows where it is expected. When the driver fails, the
+// claim is given back and allocated anew.
+func TestDevicesMustBeReady(t *testing.T) {
+	t.Parallel()
+	slice := gpus("a", "16Gi")
+	d := &slice.Spec.Devices[0]
+	d.BindingConditions, d.BindingFailureConditions = []string{"example.com/attached"}, []string{"example.com/broken"}
+	c := fakeAPI(t, node("a", "4", "8Gi"), slice, gpuClass(), deviceClaim("one", exactly("r", 1)))
+	c.start()
+	c.add(pod("p", "1", "", withDevices("one")))
+	if got, want := c.event("p", "BindingConditionsPending"), "waiting for binding conditions for device on node a"; got != want {
+		t.Errorf("note %q, want %q", got, want)
+	}
+	c.until("the pod shows its node", func() bool { return c.pod("p").Status.NominatedNodeName == "a" })
+	say := func(condition string) {
+		t.Helper()
+		claim := c.allocated("one").DeepCopy()
+		r := claim.Status.Allocation.Devices.Results[0]
+		claim.Status.Devices = []resourcev1.AllocatedDeviceStatus{{Driver: r.Driver, Pool: r.Pool, Device: r.Device,
+			Conditions: []metav1.Condition{{Type: condition, Status: metav1.ConditionTrue, Reason: "Tested"}}}}
+		if _, err := c.ResourceV1().ResourceClaims("default").UpdateStatus(context.Background(), claim, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("example.com/broken")
+	if got, want := c.refusal("p"), "device binding failed: claim=one, reason=Tested"; !strings.Contains(got, want) {
+		t.Errorf("message %q", got)
+	}
+	c.until("another allocation", func() bool {
+		claim, err := c.ResourceV1().ResourceClaims("default").Get(context.Background(), "one", metav1.GetOptions{})
+		return err == nil && claim.Status.Allocation != nil && len(claim.Status.ReservedFor) == 1 && claim.Status.Devices == nil
+	})
+	say("example.com/attached")
+	if got := c.nodeOf("p"); got != "a" {
+		t.Errorf("p is on %s", got)
+	}
+}

@@ -32,6 +32,8 @@ type cluster struct {
 	binds map[string]int // by pod name
 	// refuse, when set, may fail a binding.
 	refuse func(pod string) error
+	// lose, when set, may lose the answer to a binding that was made.
+	lose func(pod string) error
 }
 
 // fakeAPI prepares the fake without a scheduler.
@@ -50,7 +52,7 @@ func fakeAPI(t *testing.T, objects ...runtime.Object) *cluster {
 func (c *cluster) bind(b *corev1.Binding) error {
 	c.mu.Lock()
 	c.binds[b.Name]++
-	refuse := c.refuse
+	refuse, lose := c.refuse, c.lose
 	c.mu.Unlock()
 	if refuse != nil {
 		if err := refuse(b.Name); err != nil {
@@ -67,7 +69,10 @@ func (c *cluster) bind(b *corev1.Binding) error {
 		return fmt.Errorf("pod %s is already assigned to node %q", pod.Name, pod.Spec.NodeName)
 	}
 	pod.Spec.NodeName = b.Target.Name
-	return c.Tracker().Update(gvr, pod, b.Namespace)
+	if err := c.Tracker().Update(gvr, pod, b.Namespace); err != nil || lose == nil {
+		return err
+	}
+	return lose(b.Name)
 }
 
 // start runs a scheduler without leader election until the test ends.

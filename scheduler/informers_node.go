@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
@@ -21,6 +23,9 @@ func nodeAction(old, obj *corev1.Node) (action plugin.Action) {
 	}
 	if conditionsChanged(old.Status.Conditions, obj.Status.Conditions) {
 		action |= plugin.UpdateNodeCondition
+	}
+	if !slices.Equal(old.Status.DeclaredFeatures, obj.Status.DeclaredFeatures) {
+		action |= plugin.UpdateNodeFeatures
 	}
 	return action
 }
@@ -43,7 +48,7 @@ var nodeLabels = []struct {
 	label  string
 }{
 	{plugin.UpdateNodeAllocatable, "NodeAllocatableChange"}, {plugin.UpdateNodeLabel, "NodeLabelChange"},
-	{plugin.UpdateNodeTaint, "NodeTaintChange"}, {plugin.UpdateNodeCondition, "NodeConditionChange"},
+	{plugin.UpdateNodeTaint, "NodeTaintChange"}, {plugin.UpdateNodeCondition, "NodeConditionChange"}, {plugin.UpdateNodeFeatures, "NodeDeclaredFeatureChange"},
 }
 
 func (s *scheduler) applyNode(old, obj *corev1.Node) {

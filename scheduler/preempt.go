@@ -16,6 +16,7 @@ import (
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/scheduler/decide"
 	"github.com/septet-io/septet/scheduler/plugin"
+	"github.com/septet-io/septet/scheduler/plugins/defaultpreemption"
 	"github.com/septet-io/septet/scheduler/snapshot"
 )
 
@@ -32,13 +33,15 @@ func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failur
 	}
 	var messages string
 	for _, p := range a.profile.PostFilter {
+		if p.Name() == defaultpreemption.Name {
+			s.metrics.preemptions.Inc() // attempts, whether anything comes of them or not
+		}
 		row, status := p.PostFilter(ctx, a.cycle, ask)
 		if status.OK() {
 			node := s.snapshot.NameOf(row)
 			s.snapshot.Nominate(a.entry.Pod, row)
 			a.entry.Promised = node
 			f.PostFilter = ""
-			s.metrics.preemptions.Inc()
 			return
 		}
 		if status.Code == plugin.Error {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -104,6 +107,53 @@ func TestFailedBindingIsForgotten(t *testing.T) {
 	if c.binds["first"] != 2 {
 		t.Errorf("bound %d times", c.binds["first"])
 	}
+}
+
+// A binding whose answer is lost was made all the same: the pod is not tried again.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	c := fakeAPI(t, node("only", "2", "1Gi"))
+	c.lose = func(name string) error {
+		if name == "first" {
+			return errors.New("the connection broke")
+		}
+		return nil
+	}
+	var handler http.Handler
+	c.start(func(config *Config) { config.Mount = func(_ string, h http.Handler) { handler = h } })
+	c.add(pod("first", "1", ""))
+	c.nodeOf("first")
+	c.until("the scheduler is done with it", func() bool {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/debug/why/default/first", nil))
+		return w.Code == http.StatusOK && !strings.Contains(w.Body.String(), `"queue":`)
+	})
+	c.add(pod("second", "1", ""))
+	c.nodeOf("second")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.binds["first"] != 1 {
+		t.Errorf("bound %d times", c.binds["first"])
+	}
+}
+
+// A pod that needs something of the kubelet goes where that is declared.
+func TestDeclaredFeatures(t *testing.T) {
+	t.Parallel()
+	c := fakeAPI(t, node("plain", "4", "8Gi"))
+	c.start()
+	c.add(pod("needy", "1", "", func(p *corev1.Pod) {
+		p.Spec.Containers[0].RestartPolicyRules = []corev1.ContainerRestartRule{{Action: corev1.ContainerRestartRuleActionRestartAllContainers}}
+	}))
+	if got, want := c.refusal("needy"), "0/1 nodes are available: 1 node(s) didn't match Pod's required features."; !strings.HasPrefix(got, want) {
+		t.Errorf("message %q", got)
+	}
+	able := node("plain", "4", "8Gi")
+	able.Status.DeclaredFeatures = []string{"RestartAllContainersOnContainerExits"}
+	if _, err := c.CoreV1().Nodes().UpdateStatus(context.Background(), able, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.nodeOf("needy")
 }
 
 // Many pods at once: every node is filled exactly, nothing is bound twice or over the top.

@@ -36,6 +36,9 @@ func (d *Decision) Tell(w io.Writer, wide bool) error {
 	if r := d.Rejected; r != nil {
 		fmt.Fprintf(&b, "%s refuses the pod as a whole: %s\n", r.Plugin, strings.Join(r.Reasons, ", "))
 	}
+	if wide && len(d.Filters) > 0 {
+		fmt.Fprintf(&b, "Filters with a say: %s. What is not named against a node passes it.\n", strings.Join(d.Filters, ", "))
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}

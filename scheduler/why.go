@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ const (
 // archive keeps the last decisions and explains them over HTTP:
 //
 //	GET  /debug/why/NAMESPACE/POD   why a pod is where it is, or still pending
-//	POST /debug/why                 where a pod of the given manifest would go now
+//	POST /debug/why                 where a pod of the given manifest would go now (?namespace= if it names none)
 type archive struct {
 	mu      sync.Mutex
 	ring    []record
@@ -104,7 +105,7 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && len(parts) == 2:
 		d, err = a.explain(r.Context(), types.NamespacedName{Namespace: parts[0], Name: parts[1]})
 	case r.Method == http.MethodPost && len(parts) == 1 && parts[0] == "":
-		d, err = a.explainManifest(r.Context(), io.LimitReader(r.Body, maxManifest))
+		d, err = a.explainManifest(r.Context(), io.LimitReader(r.Body, maxManifest), r.URL.Query().Get("namespace"))
 	default:
 		http.Error(w, "GET /debug/why/NAMESPACE/POD, or POST a pod's manifest to /debug/why", http.StatusNotFound)
 		return
@@ -176,7 +177,7 @@ func (a *archive) explain(ctx context.Context, key types.NamespacedName) (*Decis
 }
 
 // explainManifest tells about a pod that may never be created.
-func (a *archive) explainManifest(ctx context.Context, body io.Reader) (*Decision, error) {
+func (a *archive) explainManifest(ctx context.Context, body io.Reader, namespace string) (*Decision, error) {
 	_, s, _ := a.find(types.NamespacedName{})
 	if s == nil {
 		return nil, errNotLeading
@@ -193,8 +194,10 @@ func (a *archive) explainManifest(ctx context.Context, body io.Reader) (*Decisio
 		return nil, fmt.Errorf("kind %q: must be a Pod with containers", pod.Kind)
 	}
 	if pod.Namespace == "" {
-		pod.Namespace = metav1.NamespaceDefault
+		pod.Namespace = cmp.Or(namespace, metav1.NamespaceDefault)
 	}
+	askForLimits(pod.Spec.Containers)
+	askForLimits(pod.Spec.InitContainers)
 	if pod.Spec.SchedulerName == "" {
 		pod.Spec.SchedulerName = corev1.DefaultSchedulerName
 	}
@@ -204,6 +207,22 @@ func (a *archive) explainManifest(ctx context.Context, body io.Reader) (*Decisio
 		return nil, err
 	}
 	return found.decision, s.fillIn(ctx, &found)
+}
+
+// askForLimits lets containers ask for what they limit themselves to, as the API's defaults have it.
+func askForLimits(containers []corev1.Container) {
+	for i := range containers {
+		r := &containers[i].Resources
+		for name, q := range r.Limits {
+			if _, ok := r.Requests[name]; ok {
+				continue
+			}
+			if r.Requests == nil {
+				r.Requests = corev1.ResourceList{}
+			}
+			r.Requests[name] = q
+		}
+	}
 }
 
 // ask runs f on the deciding goroutine and waits for it.

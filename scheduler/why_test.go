@@ -2,12 +2,20 @@ package scheduler
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/septet-io/septet/scheduler/decide"
+	"github.com/septet-io/septet/scheduler/profile"
+	"github.com/septet-io/septet/scheduler/queue"
+	"github.com/septet-io/septet/scheduler/snapshot"
 )
 
 // Why a pod is where it is can be asked after the fact, as it was at the moment; why one is pending, with what would help; and
@@ -78,9 +86,34 @@ func TestWhy(t *testing.T) {
 	if d.Outcome != Undecided || d.Feasible != 3 || d.Node == "" {
 		t.Errorf("idea: %+v", d)
 	}
+	if !slices.Contains(d.Filters, "NodeResourcesFit") {
+		t.Errorf("filters %v", d.Filters)
+	}
+	// All that would have to change on a node is told together, the nodes where least has to change first.
+	d = why("POST", "/debug/why?namespace=team", "apiVersion: v1\nkind: Pod\nmetadata: {name: much}\nspec: {nodeSelector: {disk: ssd}, containers: [{name: c, image: app:1, resources: {limits: {cpu: 6}}}]}\n")
+	if want := "remove taint gpu=yes:NoSchedule from c, or tolerate it, and label c with disk=ssd"; d.Namespace != "team" || !slices.Contains(d.Remedies, want) {
+		t.Errorf("much: %q, want %q", d.Remedies, want)
+	}
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest("GET", "/debug/why/default/nobody", nil))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("nobody: %d %s", w.Code, w.Body)
+	}
+}
+
+// BenchmarkNote is what remembering a decision costs, on the way of every pod.
+func BenchmarkNote(b *testing.B) {
+	s := &scheduler{server: &server{}, snapshot: snapshot.New(), now: time.Now}
+	s.snapshot.SetNode(node("a", "64", "64Gi"))
+	a := newArchive()
+	pods := make([]*attempt, 2*archiveSize)
+	for i := range pods {
+		p := s.snapshot.NewPod(pod(fmt.Sprint(i), "1", ""))
+		pods[i] = &attempt{entry: &queue.Entry{Pod: p}, profile: &profile.Profile{Name: "default-scheduler"}}
+	}
+	result := decide.Result{}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		a.note(pods[i%len(pods)], &result, s.snapshot.Moment(), s)
 	}
 }

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -91,7 +94,32 @@ func (o *whyOptions) ask(ctx context.Context, api rest.Interface, args []string,
 	if err != nil {
 		return nil, err
 	}
-	return api.Post().AbsPath("/debug/why").SetHeader("Accept", "application/json").Body(manifest).DoRaw(ctx)
+	if manifest, err = o.admitted(ctx, api, manifest); err != nil {
+		return nil, err
+	}
+	return api.Post().AbsPath("/debug/why").Param("namespace", o.namespace).SetHeader("Accept", "application/json").Body(manifest).DoRaw(ctx)
+}
+
+// admitted is the manifest as the API server would take it: with defaults, priority and whatever admission adds. Where it is not the one
+// that is asked, or the user may not create the pod, the manifest stays as it is.
+func (o *whyOptions) admitted(ctx context.Context, api rest.Interface, manifest []byte) ([]byte, error) {
+	pod := &corev1.Pod{}
+	if err := yaml.Unmarshal(manifest, pod); err != nil {
+		return nil, err
+	}
+	if pod.Kind != "Pod" {
+		return nil, fmt.Errorf("kind %q: must be a Pod", pod.Kind)
+	}
+	namespace, taken := cmp.Or(pod.Namespace, o.namespace), &corev1.Pod{}
+	err := api.Post().Namespace(namespace).Resource("pods").Param("dryRun", metav1.DryRunAll).Body(pod).Do(ctx).Into(taken)
+	switch {
+	case apierrors.IsInvalid(err):
+		return nil, err
+	case err != nil:
+		return manifest, nil
+	}
+	taken.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	return json.Marshal(taken)
 }
 
 func (o *whyOptions) show(out io.Writer, data []byte) error {

@@ -152,9 +152,13 @@ func (n *Node) status(current *v1.NodeStatus) *v1.NodeStatus {
 	}
 	s.Images = rt.images
 	s.RuntimeHandlers, s.Features = rt.handlers, rt.features
+	s.DeclaredFeatures = declaredFeatures
 	n.conditions(s, rt.problems)
 	return s
 }
+
+// declaredFeatures tell schedulers which pods can run here (KEP-5328), in order.
+var declaredFeatures = []string{"RestartAllContainersOnContainerExits"}
 
 // addresses: those that the cloud gave the node, where there is one, else its own.
 func (n *Node) addresses(current *v1.NodeStatus) []v1.NodeAddress {

@@ -139,7 +139,7 @@ func (d *Decider) decide(ctx context.Context, r *Request) Result {
 	switch {
 	case restricted:
 		return d.decideAmong(ctx, r, g, d.only, extenders, false)
-	case len(d.filters) > 0 && len(d.perPod) == 0 && len(extenders) == 0 && len(g.scores) == 0 && !d.sampled(r.Profile, g):
+	case len(d.filters) > 0 && len(d.perPod) == 0 && len(extenders) == 0 && !d.sampled(r.Profile, g):
 		return d.decideInOrder(ctx, r, g)
 	case len(d.filters) > 0 || len(d.perPod) > 0 || len(extenders) > 0 || d.sampled(r.Profile, g):
 		return d.decideAmong(ctx, r, g, nil, extenders, false)

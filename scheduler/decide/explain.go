@@ -14,6 +14,8 @@ import (
 type Explanation struct {
 	// Rejected is a PreFilter's word against the pod as a whole.
 	Rejected *Refusal `json:"rejected,omitempty"`
+	// Filters are those that have a say about the pod, in order: each has nothing against a node that does not name it.
+	Filters []string `json:"filters,omitempty"`
 	// Nodes are in order of their total, best first, then by name.
 	Nodes []NodeExplanation `json:"nodes"`
 }
@@ -35,7 +37,7 @@ type Refusal struct {
 	Plugin  string   `json:"plugin"`
 	Code    string   `json:"code"`
 	Reasons []string `json:"reasons"`
-	// Remedies are changes that would take the refusal away.
+	// Remedies are changes that together would take the refusal away.
 	Remedies []string `json:"remedies,omitempty"`
 }
 
@@ -50,7 +52,7 @@ type PluginScore struct {
 
 // Advisor is implemented by filters that know what would change their verdict.
 type Advisor interface {
-	// Advise returns changes any or all of which make the verdict go away.
+	// Advise returns changes that together make the verdict go away.
 	Advise(row int32, v plugin.Verdict) []string
 }
 
@@ -70,6 +72,7 @@ func (d *Decider) Explain(ctx context.Context, r *Request) (*Explanation, error)
 	if failure != nil {
 		x.Rejected = &Refusal{Plugin: failure.all.Plugin, Code: failure.all.Code.String(), Reasons: failure.all.Reasons}
 	}
+	x.Filters = d.asked(r, g)
 	var feasible []int32
 	for row := range int32(d.Snapshot.Rows()) {
 		if !d.Snapshot.Exists(row) {
@@ -100,6 +103,16 @@ func (d *Decider) Explain(ctx context.Context, r *Request) (*Explanation, error)
 		return a.Node < b.Node
 	})
 	return x, nil
+}
+
+// asked names the filters that have a say.
+func (d *Decider) asked(r *Request, g *program) (names []string) {
+	for place, f := range r.Profile.Filters {
+		if slices.Contains(g.filterPlaces, place) || slices.ContainsFunc(d.filters, func(a activeFilter) bool { return a.name == f.Name }) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // refusals asks all filters about a row.

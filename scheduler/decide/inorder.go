@@ -6,10 +6,25 @@ import (
 )
 
 // decideInOrder asks the per-pod filters about the rows of the table in order of their scores, and takes the first that they have nothing
-// against. It needs all scores to be by row: then what the filters say of other rows cannot change them.
+// against. It needs all feasible rows to be of one class: then what the filters say of other rows cannot change a row's score. Other pods
+// are decided by a scan, which the table makes cheaper.
 func (d *Decider) decideInOrder(ctx context.Context, r *Request, g *program) Result {
 	feasible := d.open(g)
+	classes := 0
+	for _, c := range g.classes {
+		if c.found > 0 {
+			classes++
+		}
+	}
+	if classes != 1 {
+		return d.decideAmong(ctx, r, g, nil, nil, false)
+	}
 	r.mark()
+	d.rateClasses(g)
+	share := int64(0)
+	for _, c := range g.classes {
+		share += c.share
+	}
 	result := Result{Row: -1, Evaluated: d.Snapshot.Nodes(), Filters: g.filterPlaces, Scores: g.scorePlaces}
 	for score, rows := range d.byScore(g) {
 		for asked := 0; len(rows) > 0; asked++ {
@@ -22,7 +37,7 @@ func (d *Decider) decideInOrder(ctx context.Context, r *Request, g *program) Res
 				return Result{Row: -1, Err: err}
 			}
 			if status.OK() {
-				result.Row, result.Score, result.Ties, result.Pick, result.Feasible = rows[pick], score, len(rows), pick, feasible
+				result.Row, result.Score, result.Ties, result.Pick, result.Feasible = rows[pick], score+share, len(rows), pick, feasible
 				return result
 			}
 			rows[pick] = rows[len(rows)-1]

@@ -56,15 +56,16 @@ const (
 	UpdatePodGates
 	UpdatePodClaims
 	UpdateOther
+	UpdateNodeFeatures
 
 	All        Action = 1<<32 - 1
 	Update            = All &^ (Add | Delete)
-	UpdateNode        = UpdateNodeAllocatable | UpdateNodeLabel | UpdateNodeTaint | UpdateNodeCondition | UpdateNodeAnnotation
+	UpdateNode        = UpdateNodeAllocatable | UpdateNodeLabel | UpdateNodeTaint | UpdateNodeCondition | UpdateNodeAnnotation | UpdateNodeFeatures
 )
 
 // actionNames are for people, in order of the bits.
 var actionNames = []string{"add", "delete", "allocatable", "labels", "taints", "conditions", "annotations", "labels", "scale down", "tolerations",
-	"gates", "claims", "update"}
+	"gates", "claims", "update", "declared features"}
 
 // String lists what the set holds.
 func (a Action) String() string {

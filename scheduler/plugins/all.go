@@ -11,6 +11,7 @@ import (
 	"github.com/septet-io/septet/scheduler/plugins/imagelocality"
 	"github.com/septet-io/septet/scheduler/plugins/interpodaffinity"
 	"github.com/septet-io/septet/scheduler/plugins/nodeaffinity"
+	"github.com/septet-io/septet/scheduler/plugins/nodedeclaredfeatures"
 	"github.com/septet-io/septet/scheduler/plugins/nodename"
 	"github.com/septet-io/septet/scheduler/plugins/nodeports"
 	"github.com/septet-io/septet/scheduler/plugins/noderesources"
@@ -68,7 +69,7 @@ func All() []Entry {
 			return interpodaffinity.New(*a.HardPodAffinityWeight, a.IgnorePreferredTermsOfExistingPods), nil
 		}},
 		{Name: dynamicresources.Name, Weight: 2, New: func(args any, env *plugin.Env) (plugin.Plugin, error) {
-			return dynamicresources.New(args.(*schedulerv1.DynamicResourcesArgs), env), nil
+			return dynamicresources.New(args.(*schedulerv1.DynamicResourcesArgs), env)
 		}},
 		{Name: defaultpreemption.Name, New: func(args any, env *plugin.Env) (plugin.Plugin, error) {
 			return defaultpreemption.New(args.(*schedulerv1.DefaultPreemptionArgs), env), nil
@@ -78,6 +79,7 @@ func All() []Entry {
 		}},
 		{Name: imagelocality.Name, Weight: 1, New: plain(imagelocality.New)},
 		{Name: defaultbinder.Name, New: func(_ any, env *plugin.Env) (plugin.Plugin, error) { return defaultbinder.New(env.Client), nil }},
+		{Name: nodedeclaredfeatures.Name, New: plain(nodedeclaredfeatures.New)},
 	}
 }
 

@@ -218,8 +218,8 @@ func (t *translation) filters() (set schedulerv1.PluginSet) {
 	}
 	set.Disabled = []schedulerv1.Plugin{{Name: "*"}}
 	for _, name := range []string{"NodeUnschedulable", "NodeName", "NodePorts", "NodeAffinity", "NodeResourcesFit", "VolumeRestrictions", "TaintToleration",
-		"NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity", "DynamicResources"} {
-		if wanted[name] || name == "DynamicResources" {
+		"NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity", "DynamicResources", "NodeDeclaredFeatures"} {
+		if wanted[name] || name == "DynamicResources" || name == "NodeDeclaredFeatures" {
 			set.Enabled = append(set.Enabled, schedulerv1.Plugin{Name: name})
 		}
 	}

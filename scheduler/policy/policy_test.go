@@ -38,7 +38,7 @@ func TestAPolicyBecomesAProfile(t *testing.T) {
 	for _, s := range p.Scores {
 		scores = append(scores, s.Name)
 	}
-	if got, want := strings.Join(filters, " "), "NodeUnschedulable NodeName NodePorts NodeAffinity NodeResourcesFit VolumeRestrictions TaintToleration DynamicResources"; got != want {
+	if got, want := strings.Join(filters, " "), "NodeUnschedulable NodeName NodePorts NodeAffinity NodeResourcesFit VolumeRestrictions TaintToleration DynamicResources NodeDeclaredFeatures"; got != want {
 		t.Errorf("filters\n%s, want\n%s", got, want)
 	}
 	if got, want := strings.Join(scores, " "), "NodeResourcesFit NodeResourcesBalancedAllocation PodTopologySpread"; got != want {

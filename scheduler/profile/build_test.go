@@ -41,7 +41,7 @@ func TestDefaultProfile(t *testing.T) {
 		filters = append(filters, f.Name)
 	}
 	want := "NodeUnschedulable NodeName TaintToleration NodeAffinity NodePorts NodeResourcesFit VolumeRestrictions NodeVolumeLimits VolumeBinding VolumeZone " +
-		"PodTopologySpread InterPodAffinity DynamicResources"
+		"PodTopologySpread InterPodAffinity DynamicResources NodeDeclaredFeatures"
 	if got := strings.Join(filters, " "); got != want {
 		t.Errorf("filters\n%s, want\n%s", got, want)
 	}
@@ -87,7 +87,7 @@ profiles:
 			t.Errorf("multi: %+v", s)
 		}
 	}
-	if p := profiles["none"]; len(p.Scores) != 0 || p.Percentage != 30 || len(p.Filters) != 12 {
+	if p := profiles["none"]; len(p.Scores) != 0 || p.Percentage != 30 || len(p.Filters) != 13 {
 		t.Errorf("none: %+v", p)
 	}
 }

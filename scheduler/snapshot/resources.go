@@ -78,12 +78,21 @@ func IsScalar(name string) bool {
 		strings.HasPrefix(name, corev1.ResourceAttachableVolumesPrefix)
 }
 
+// amountOf is a quantity in the resource's unit. Quantities can say more than an int64 holds, in which case their own conversions give nonsense.
 func amountOf(name corev1.ResourceName, q resource.Quantity) int64 {
-	v := q.Value()
+	about := q.AsApproximateFloat64()
 	if name == corev1.ResourceCPU {
-		v = q.MilliValue()
+		about *= 1000
 	}
-	return max(0, min(v, maxAmount))
+	switch {
+	case about <= 0:
+		return 0
+	case about >= float64(maxAmount):
+		return maxAmount
+	case name == corev1.ResourceCPU:
+		return q.MilliValue()
+	}
+	return q.Value()
 }
 
 // set takes the larger (or, with add, the sum) of one resource; scalars stay sorted by index.

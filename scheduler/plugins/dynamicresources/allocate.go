@@ -225,8 +225,22 @@ func (s *search) matches(n *need, d *device) (bool, error) {
 	return ok, nil
 }
 
+// full says whether a claim has as many devices as the API allows in its status.
+func (s *search) full(claim int) bool {
+	given := 0
+	for i := range s.chosen {
+		if s.chosen[i].need.claim == claim {
+			given++
+		}
+	}
+	return given >= resourcev1.AllocationResultsMaxSize
+}
+
 // give takes the device for the need if nothing speaks against it.
 func (s *search) give(n *need, d *device) bool {
+	if s.full(n.claim) {
+		return false
+	}
 	c := choice{need: n, device: d, shared: sharable(d) && !n.admin}
 	if !n.admin {
 		if !d.tolerated(n.tolerations) {

@@ -31,13 +31,22 @@ type quantity = resource.Quantity
 type Plugin struct {
 	env           *plugin.Env
 	filterTimeout time.Duration
-	expressions   expressions
-	inventory     *inventory
+	// bindingTimeout is how long devices may take to become ready for their pod.
+	bindingTimeout time.Duration
+	changes        *plugin.Changes // of claims; nil in dry runs
+	expressions    expressions
+	inventory      *inventory
 }
 
 // New returns the plugin. args are defaulted and valid.
-func New(args *schedulerv1.DynamicResourcesArgs, env *plugin.Env) *Plugin {
-	return &Plugin{env: env, filterTimeout: args.FilterTimeout.Duration}
+func New(args *schedulerv1.DynamicResourcesArgs, env *plugin.Env) (*Plugin, error) {
+	p := &Plugin{env: env, filterTimeout: args.FilterTimeout.Duration, bindingTimeout: args.BindingTimeout.Duration}
+	if env.Informers == nil {
+		return p, nil
+	}
+	var err error
+	p.changes, err = plugin.NewChanges(env.Informers.Resource().V1().ResourceClaims().Informer(), env)
+	return p, err
 }
 
 // Name implements plugin.Plugin.
@@ -146,7 +155,7 @@ func (p *Plugin) Filter(c *plugin.Cycle, row int32) *plugin.Status {
 	n := c.Get(Name).(*plan)
 	node := c.Snapshot.Node[row]
 	for i, claim := range n.claims {
-		if a := claim.Status.Allocation; a != nil && a.NodeSelector != nil && !snapshot.MatchTerms(a.NodeSelector.NodeSelectorTerms, node.Labels, node.Name) {
+		if !p.usable(claim, node) {
 			n.refused[i] = true
 			return plugin.Reject(plugin.Unschedulable, "resourceclaim not available on the node")
 		}
@@ -189,6 +198,20 @@ func (p *Plugin) Rates(c *plugin.Cycle) bool {
 	return ok && slices.ContainsFunc(n.requests, func(r request) bool { return len(r.alternatives) > 1 })
 }
 
+// usable says whether an allocated claim can be used on the node: not elsewhere than where its devices are, nor when they have failed to
+// become ready. One that is not allocated can be.
+func (p *Plugin) usable(claim *resourcev1.ResourceClaim, node *snapshot.Node) bool {
+	a := claim.Status.Allocation
+	if a == nil {
+		return true
+	}
+	if a.NodeSelector != nil && !snapshot.MatchTerms(a.NodeSelector.NodeSelectorTerms, node.Labels, node.Name) {
+		return false
+	}
+	ok, err := ready(claim)
+	return err == nil && (ok || !p.overdue(claim))
+}
+
 // Score implements plugin.Score: nodes with devices that the claims prefer are better.
 func (p *Plugin) Score(c *plugin.Cycle, row int32) (int64, *plugin.Status) {
 	if a := c.Get(Name).(*plan).found[row]; a != nil {
@@ -211,16 +234,21 @@ func (p *Plugin) Normalize(_ *plugin.Cycle, _ []int32, scores []int64) *plugin.S
 	return nil
 }
 
-// PostFilter implements plugin.PostFilter: a claim that is allocated where the pod cannot go, and used by nobody, is given back.
+// PostFilter implements plugin.PostFilter: a claim that is allocated where the pod cannot go, or whose devices have failed, is given back if
+// nobody else uses it.
 func (p *Plugin) PostFilter(ctx context.Context, c *plugin.Cycle, _ *plugin.Failure) (int32, *plugin.Status) {
 	n, ok := c.Get(Name).(*plan)
 	if !ok {
 		return -1, plugin.Reject(plugin.Unresolvable)
 	}
 	for i, claim := range n.claims {
-		if n.refused[i] && claim.Status.Allocation != nil && len(claim.Status.ReservedFor) == 0 && p.env.Client != nil {
+		users := len(claim.Status.ReservedFor)
+		if users == 1 && reservedFor(claim, c.Pod.Object) {
+			users = 0
+		}
+		if n.refused[i] && claim.Status.Allocation != nil && users == 0 && p.env.Client != nil {
 			own := claim.DeepCopy()
-			own.Status.Allocation, own.Status.Devices = nil, nil
+			own.Status.Allocation, own.Status.Devices, own.Status.ReservedFor = nil, nil, nil
 			go p.giveBack(context.WithoutCancel(ctx), own)
 			return -1, plugin.Reject(plugin.Unresolvable, "deallocation of ResourceClaim completed")
 		}

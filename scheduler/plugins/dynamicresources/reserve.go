@@ -116,8 +116,8 @@ func (*Plugin) WillPreBind(c *plugin.Cycle) bool {
 	return ok && n.chosen != nil
 }
 
-// PreBind implements plugin.PreBind: it writes the allocations and reservations.
-func (p *Plugin) PreBind(ctx context.Context, c *plugin.Cycle, _ string) *plugin.Status {
+// PreBind implements plugin.PreBind: it writes the allocations and reservations, and waits for devices that must be made ready.
+func (p *Plugin) PreBind(ctx context.Context, c *plugin.Cycle, node string) *plugin.Status {
 	n, ok := c.Get(Name).(*plan)
 	if !ok || n.chosen == nil {
 		return nil
@@ -127,6 +127,9 @@ func (p *Plugin) PreBind(ctx context.Context, c *plugin.Cycle, _ string) *plugin
 		if err := p.write(ctx, claim, c.Pod.Object); err != nil {
 			return plugin.Failed(fmt.Errorf("reserving claim %s: %w", claim.Name, err))
 		}
+	}
+	if err := p.await(ctx, c.Pod.Object, node, n.chosen.claims); err != nil {
+		return plugin.Failed(err)
 	}
 	return nil
 }

@@ -89,3 +89,18 @@ func (*filter) Explain(v plugin.Verdict) (plugin.Code, []string) {
 	}
 	return plugin.Unschedulable, []string{"node(s) didn't match pod topology spread constraints"}
 }
+
+// Advise implements the advice of an explanation.
+func (f *filter) Advise(row int32, v plugin.Verdict) []string {
+	node := f.snapshot.Node[row]
+	if v == missingLabel {
+		var list []string
+		for i := range f.list {
+			if key := f.list[i].topology.Key; f.list[i].topology.Domain(row) < 0 {
+				list = append(list, "label "+node.Name+" with "+key)
+			}
+		}
+		return list
+	}
+	return []string{"let its constraints see fewer pods where " + node.Name + " is, or more elsewhere"}
+}

@@ -3,14 +3,12 @@ package volume
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/septet-io/septet/scheduler/plugin"
 )
@@ -50,59 +48,24 @@ func (p *Binding) PreBind(ctx context.Context, c *plugin.Cycle, node string) *pl
 	return nil
 }
 
-// waiters lets bindings wait for claims without polling.
+// waiters lets bindings wait for claims.
 type waiters struct {
 	claims  corelisters.PersistentVolumeClaimLister
 	volumes corelisters.PersistentVolumeLister
-
-	mu      sync.Mutex
-	changed map[string]chan struct{} // by claim; closed when it changes
+	changes *plugin.Changes
 }
 
 func newWaiters(env *plugin.Env) (*waiters, error) {
-	factory := env.Informers
-	w := &waiters{claims: factory.Core().V1().PersistentVolumeClaims().Lister(), volumes: factory.Core().V1().PersistentVolumes().Lister(), changed: map[string]chan struct{}{}}
-	informer := factory.Core().V1().PersistentVolumeClaims().Informer()
-	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		UpdateFunc: func(_, obj any) { w.tell(obj) },
-		DeleteFunc: w.tell,
-	})
-	if err == nil && env.Cleanup != nil {
-		env.Cleanup(func() { _ = informer.RemoveEventHandler(registration) })
-	}
-	return w, err
-}
-
-func (w *waiters) tell(obj any) {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
-	if err != nil {
-		return // not an object
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if ch, ok := w.changed[key]; ok {
-		close(ch)
-		delete(w.changed, key)
-	}
-}
-
-// change returns a channel that is closed at the claim's next change.
-func (w *waiters) change(key string) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	ch, ok := w.changed[key]
-	if !ok {
-		ch = make(chan struct{})
-		w.changed[key] = ch
-	}
-	return ch
+	core := env.Informers.Core().V1()
+	changes, err := plugin.NewChanges(core.PersistentVolumeClaims().Informer(), env)
+	return &waiters{claims: core.PersistentVolumeClaims().Lister(), volumes: core.PersistentVolumes().Lister(), changes: changes}, err
 }
 
 // untilBound waits until a claim is bound to a volume that the node can use. It fails when that will not happen any more.
 func (w *waiters) untilBound(ctx context.Context, want *corev1.PersistentVolumeClaim, node string) error {
 	began := time.Now()
 	for {
-		next := w.change(want.Namespace + "/" + want.Name)
+		next := w.changes.Next(want.Namespace + "/" + want.Name)
 		claim, err := w.claims.PersistentVolumeClaims(want.Namespace).Get(want.Name)
 		switch {
 		case apierrors.IsNotFound(err):
