@@ -131,8 +131,8 @@ func Short(pod *v1.Pod, others []*v1.Pod, allocatable v1.ResourceList) *Shortage
 			continue
 		}
 		have, known := allocatable[name]
-		if !known && !native(name) && spec.Static(pod) {
-			continue // an extended resource of no concern to a static pod
+		if !known && !native(name) {
+			continue // a resource of the cluster, not of its nodes, which the scheduler counts; or none of a static pod's concern
 		}
 		capacity := amount(name, have.MilliValue(), have.Value())
 		if used[name]+wanted > capacity {

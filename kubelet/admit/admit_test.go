@@ -53,7 +53,10 @@ func TestChecks(t *testing.T) {
 		"zone":                {podWith("", require(v1.NodeSelectorRequirement{Key: "zone", Operator: v1.NodeSelectorOpIn, Values: []string{"b", "a"}})), nil, "", ""},
 		"other zone":          {podWith("", require(v1.NodeSelectorRequirement{Key: "zone", Operator: v1.NodeSelectorOpNotIn, Values: []string{"a"}})), nil, "", "NodeAffinity"},
 		"size":                {podWith("", require(v1.NodeSelectorRequirement{Key: "size", Operator: v1.NodeSelectorOpGt, Values: []string{"6"}})), nil, "", ""},
-		"static, taint":       {podWith("", func(p *v1.Pod) { p.Annotations = map[string]string{"kubernetes.io/config.source": "file"} }), nil, "", "TaintToleration"},
+		"of the cluster": {podWith("1", func(p *v1.Pod) {
+			p.Spec.Containers[0].Resources.Requests["example.com/licence"] = resource.MustParse("1")
+		}), nil, "", ""},
+		"static, taint": {podWith("", func(p *v1.Pod) { p.Annotations = map[string]string{"kubernetes.io/config.source": "file"} }), nil, "", "TaintToleration"},
 	} {
 		s := &Snapshot{Node: node, Allocatable: allocatable("2", "3"), Others: test.others, Under: map[v1.NodeConditionType]bool{test.under: true}}
 		got := ""

@@ -45,7 +45,7 @@ func (d *Devices) Allocate(ctx context.Context, pod *corev1.Pod, container *core
 func wanted(container *corev1.Container) []string {
 	var names []string
 	for name, quantity := range container.Resources.Limits {
-		if !quantity.IsZero() && extended(string(name)) {
+		if !quantity.IsZero() && Extended(string(name)) {
 			names = append(names, string(name))
 		}
 	}

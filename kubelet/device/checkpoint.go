@@ -48,14 +48,7 @@ func (d *Devices) write() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.config.Dir, 0o750); err != nil {
-		return err
-	}
-	path := filepath.Join(d.config.Dir, checkpointFile)
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return replace(filepath.Join(d.config.Dir, checkpointFile), data)
 }
 
 // load reads the file, if there is one.

@@ -68,10 +68,10 @@ type grant struct {
 	Response *deviceplugin.ContainerAllocateResponse
 }
 
-// New returns Devices that remember what an earlier run of the agent gave away.
+// New returns Devices that remember what an earlier run of the agent gave away, and which resources it had plugins for.
 func New(config Config) (*Devices, error) {
 	d := &Devices{config: config, plugins: map[string]*plugin{}, given: map[owner]map[string]*grant{}}
-	return d, d.load()
+	return d, errors.Join(d.load(), d.recall())
 }
 
 // Run serves the plugins' and monitors' sockets until ctx ends.

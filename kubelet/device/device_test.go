@@ -207,6 +207,9 @@ func TestLifeOfDevices(t *testing.T) {
 	if g := again.given[owner{"first", "c"}][gpu]; g == nil || strings.Join(g.IDs, "") != "ab" || g.Response.Envs["GPUS"] != "a,b" {
 		t.Errorf("remembered is %+v", g)
 	}
+	if capacity, usable := again.Resources(); capacity[gpu] != usable[gpu] || len(capacity) != 1 {
+		t.Errorf("before its plugin is back it has %v, of which %v", capacity, usable)
+	}
 	n.Release("first")
 	if got := n.allocate(second, &second.Spec.Containers[0]); got != "a,b" {
 		t.Errorf("second got %s", got)

@@ -37,7 +37,7 @@ func (r *registrar) Register(_ context.Context, request *deviceplugin.RegisterRe
 	if request.Version != deviceplugin.Version {
 		return nil, fmt.Errorf("requested API version %q is not supported by kubelet. Supported version is %q", request.Version, deviceplugin.Version)
 	}
-	if !extended(request.ResourceName) {
+	if !Extended(request.ResourceName) {
 		return nil, fmt.Errorf("the ResourceName %q is invalid", request.ResourceName)
 	}
 	if request.Endpoint == "" || strings.Contains(request.Endpoint, "/") {
@@ -49,8 +49,8 @@ func (r *registrar) Register(_ context.Context, request *deviceplugin.RegisterRe
 	return &deviceplugin.Empty{}, nil
 }
 
-// extended says whether a name can be that of an extended resource: with a domain that is not Kubernetes' own.
-func extended(name string) bool {
+// Extended says whether a name can be that of an extended resource: with a domain that is not Kubernetes' own.
+func Extended(name string) bool {
 	domain, _, qualified := strings.Cut(name, "/")
 	if !qualified || domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") || strings.HasPrefix(name, "requests.") {
 		return false
@@ -73,9 +73,11 @@ func (d *Devices) attach(ctx context.Context, resource, socket string, options *
 	d.plugins[resource] = next
 	if old != nil {
 		next.devices = old.devices
+	} else {
+		d.remember()
 	}
 	d.mu.Unlock()
-	if old != nil {
+	if old != nil && old.conn != nil {
 		if err := old.conn.Close(); err != nil {
 			return err
 		}

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/septet-io/septet/kubelet/device"
 )
 
 // runtimeState is what the container runtime last said of itself.
@@ -112,11 +114,17 @@ func (n *Node) Handlers() []v1.NodeRuntimeHandler {
 
 // Allocatable is what pods may use on this node.
 func (n *Node) Allocatable() v1.ResourceList {
-	_, allocatable := n.resources()
+	current := &v1.NodeStatus{}
+	if node := n.Get(); node != nil {
+		current = &node.Status
+	}
+	_, allocatable := n.resources(current)
 	return allocatable
 }
 
-func (n *Node) resources() (capacity, allocatable v1.ResourceList) {
+// resources are what the machine and its device plugins have, and what others say in the node's status that it has:
+// extended resources without a plugin are advertised by writing them there, and are theirs to change.
+func (n *Node) resources(current *v1.NodeStatus) (capacity, allocatable v1.ResourceList) {
 	capacity = n.config.Machine.Capacity(n.config.MaxPods)
 	allocatable = Allocatable(capacity, n.config.Reserved, n.config.EvictionReserve)
 	if n.config.Extended != nil {
@@ -126,6 +134,11 @@ func (n *Node) resources() (capacity, allocatable v1.ResourceList) {
 		}
 		for name, q := range usable {
 			allocatable[name] = q
+		}
+	}
+	for name, q := range current.Capacity {
+		if _, own := capacity[name]; !own && device.Extended(string(name)) {
+			capacity[name], allocatable[name] = q, q
 		}
 	}
 	return capacity, allocatable
@@ -138,7 +151,7 @@ func (n *Node) status(current *v1.NodeStatus) *v1.NodeStatus {
 	rt := n.runtime
 	n.mu.Unlock()
 	s := current.DeepCopy()
-	s.Capacity, s.Allocatable = n.resources()
+	s.Capacity, s.Allocatable = n.resources(current)
 	s.Addresses = n.addresses(current)
 	s.DaemonEndpoints = v1.NodeDaemonEndpoints{KubeletEndpoint: v1.DaemonEndpoint{Port: n.config.Port}}
 	m := n.config.Machine
