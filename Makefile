@@ -2,6 +2,7 @@
 # make test    run every test, from units to a whole cluster with real containers
 # make down    stop the cluster and remove all that it left
 # make build   the one binary, bin/septet
+# make conformance  run the official conformance suite, as upstream builds it, against a cluster with real containers
 # make histories  check many histories of concurrent clients
 # make decisions  check the scheduler's decisions against a plain reading of the rules, in many random clusters
 # make bench   measure: start-up, memory, Pods, Services, the API
@@ -16,7 +17,7 @@ PKG := github.com/septet-io/septet/daemon
 LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
 TEST_FLAGS ?=
 
-.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver histories decisions clean
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance histories decisions clean
 up: build bin/guestbook.tar
 	@tools/up.sh
 
@@ -67,6 +68,10 @@ bench: build
 # BENCH_FLAGS="--peer-apiserver BINARY --peer-etcd BINARY" puts the same load on another kube-apiserver.
 bench-apiserver:
 	@go run ./bench/apiserver $(BENCH_FLAGS)
+
+# Upstream's own suite, built in a module outside of this one. FOCUS='sig-node', SKIP='Slow' and PROCS=6 narrow it.
+conformance: build
+	@test/official/run.sh
 
 # Many histories of concurrent clients under restarts and kills, checked for linearizability; hours, if asked for.
 histories:
