@@ -189,8 +189,9 @@ func (s *Server) authorize(c *call) (bool, error) {
 		}
 		return false, nil
 	}
-	if err != nil && reason == "" {
-		reason = err.Error()
+	if err != nil {
+		c.state.Annotate("authorization.k8s.io/reason", "internal error")
+		return false, apierrors.NewInternalError(err)
 	}
 	c.state.Annotate("authorization.k8s.io/decision", "forbid")
 	c.state.Annotate("authorization.k8s.io/reason", reason)

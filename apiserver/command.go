@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,9 @@ func (o *options) config() (Config, Standard, error) {
 	}
 	if o.profiling {
 		config.Paths = Profiling()
+		if o.contention {
+			runtime.SetBlockProfileRate(1)
+		}
 	}
 	standard := Standard{
 		Port: int32(o.port), NodePorts: o.nodePorts,
@@ -105,6 +109,10 @@ func (o *options) config() (Config, Standard, error) {
 		MaxTokenSeconds: int64(o.maxTokenLife / time.Second), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
 	}
 	if standard.EnablePlugins, standard.DisablePlugins, err = o.plugins(); err != nil {
+		return config, standard, err
+	}
+	standard.OIDC = &o.oidc
+	if err := o.hooks.apply(&standard, o.modes); err != nil {
 		return config, standard, err
 	}
 	if len(o.modes) == 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/septet-io/septet/apiserver/audit"
+	"github.com/septet-io/septet/apiserver/authn/oidc"
 )
 
 // options are upstream's flags that have a meaning here.
@@ -23,7 +24,7 @@ type options struct {
 	shutdownDelay, requestTimeout time.Duration
 	minRequestTimeout             int
 	origins                       []string
-	profiling                     bool
+	profiling, contention         bool
 
 	etcdServers                      []string
 	etcdCA, etcdCert, etcdKey        string
@@ -52,6 +53,9 @@ type options struct {
 	tlsSuites        []string
 
 	audit audit.Options
+	oidc  oidc.Flags
+	hooks hookFlags
+	sni   []string
 
 	ignored, refused *pflag.FlagSet
 }
@@ -71,6 +75,8 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.IntVar(&o.minRequestTimeout, "min-request-timeout", 1800, "seconds after which a watch may be ended")
 	flags.StringSliceVar(&o.origins, "cors-allowed-origins", nil, "regular expressions of browsers' origins that may read answers")
 	flags.BoolVar(&o.profiling, "profiling", true, "serve /debug/pprof/")
+	flags.BoolVar(&o.contention, "contention-profiling", false, "with --profiling, note where goroutines wait for each other")
+	flags.StringArrayVar(&o.sni, "tls-sni-cert-key", nil, "a further serving certificate and key, \"cert,key\", with the names that it is for, \":name,*.name\", or its own")
 
 	flags.StringSliceVar(&o.etcdServers, "etcd-servers", nil, "etcd's URLs")
 	flags.StringVar(&o.etcdCA, "etcd-cafile", "", "authorities of etcd")
@@ -87,7 +93,8 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.serviceRange, "service-cluster-ip-range", "", "where cluster IPs of Services come from: one range, or two of different families")
 	flags.StringVar(&o.nodePorts, "service-node-port-range", "30000-32767", "where node ports come from")
 	o.addAuthentication(flags)
-	flags.StringSliceVar(&o.modes, "authorization-mode", nil, "who decides, in order: AlwaysAllow, AlwaysDeny, RBAC, Node; AlwaysAllow if not given")
+	o.addHooks(flags)
+	flags.StringSliceVar(&o.modes, "authorization-mode", nil, "who decides, in order: AlwaysAllow, AlwaysDeny, ABAC, Webhook, RBAC, Node; AlwaysAllow if not given")
 
 	flags.StringSliceVar(&o.enablePlugins, "enable-admission-plugins", nil, "admission plug-ins to run besides the default ones")
 	flags.StringSliceVar(&o.disablePlugins, "disable-admission-plugins", nil, "default admission plug-ins not to run")
@@ -125,34 +132,25 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 // ignored are upstream's flags that have no meaning here, by the kind of value that they take. Some have become facts
 // (--watch-cache), some steer machinery that works otherwise here.
 var ignored = map[string]string{
-	"string": `allow-metric-labels-manifest authentication-token-webhook-version authorization-webhook-version cloud-config cloud-provider
-		debug-socket-path endpoint-reconciler-type external-hostname log-json-info-buffer-size log-text-info-buffer-size
-		min-compatibility-version oidc-groups-claim oidc-groups-prefix oidc-username-claim oidc-username-prefix peer-advertise-ip
-		peer-advertise-port peer-ca-file show-hidden-metrics-for-version storage-backend
-		storage-media-type tracing-config-file`,
-	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates oidc-required-claim
-		oidc-signing-algs runtime-config strict-transport-security-directives tls-curve-preferences watch-cache-sizes
-		allow-metric-labels`,
+	"string": `allow-metric-labels-manifest cloud-config cloud-provider debug-socket-path endpoint-reconciler-type external-hostname
+		log-json-info-buffer-size log-text-info-buffer-size min-compatibility-version peer-advertise-ip peer-advertise-port
+		peer-ca-file show-hidden-metrics-for-version storage-backend storage-media-type tracing-config-file`,
+	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates runtime-config
+		strict-transport-security-directives tls-curve-preferences watch-cache-sizes allow-metric-labels`,
 	"int": `apiserver-count default-not-ready-toleration-seconds default-unreachable-toleration-seconds default-watch-cache-size
 		delete-collection-workers identity-lease-duration-seconds identity-lease-renew-interval-seconds kubelet-port
 		kubelet-read-only-port kubernetes-service-node-port lease-reuse-duration-seconds max-connection-bytes-per-sec
 		max-mutating-requests-inflight max-requests-inflight`,
-	"duration": `authentication-token-webhook-cache-ttl authorization-webhook-cache-authorized-ttl
-		authorization-webhook-cache-unauthorized-ttl coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
-		coordinated-leadership-retry-period etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout
-		etcd-readycheck-timeout event-ttl kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period
-		storage-initialization-timeout`,
-	"bool": `allow-privileged contention-profiling disable-http2-serving
-		emulation-forward-compatible enable-garbage-collector enable-logs-handler
+	"duration": `coordinated-leadership-lease-duration coordinated-leadership-renew-deadline coordinated-leadership-retry-period
+		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout event-ttl
+		kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period storage-initialization-timeout`,
+	"bool": `allow-privileged disable-http2-serving emulation-forward-compatible enable-garbage-collector enable-logs-handler
 		enable-priority-and-fairness log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing
-		runtime-config-emulation-forward-compatible service-account-extend-token-expiration service-account-lookup
-		shutdown-send-retry-after watch-cache`,
+		runtime-config-emulation-forward-compatible shutdown-send-retry-after watch-cache`,
 }
 
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
-const refused = `admission-control-config-file authentication-config authentication-token-webhook-config-file authorization-config
-		authorization-policy-file authorization-webhook-config-file egress-selector-config-file
-		oidc-issuer-url oidc-client-id oidc-ca-file service-account-signing-endpoint tls-sni-cert-key`
+const refused = `admission-control-config-file egress-selector-config-file service-account-signing-endpoint`
 
 // addIgnored declares the flags that are accepted without a meaning.
 func (o *options) addIgnored(flags *pflag.FlagSet) {

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,6 +15,9 @@ import (
 	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/audit"
+	"github.com/septet-io/septet/apiserver/authn/oidc"
+	"github.com/septet-io/septet/apiserver/authz"
+	"github.com/septet-io/septet/apiserver/authz/remote"
 	"github.com/septet-io/septet/apiserver/request"
 )
 
@@ -58,9 +62,7 @@ var (
 func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
 		deprecatedAPIs, authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	Metrics.MustRegister(audit.Metrics()...)
-	Metrics.MustRegister(aggregate.Metrics...)
-	Metrics.MustRegister(webhook.Metrics()...)
+	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics())...)
 }
 
 func metricsHandler() http.Handler {

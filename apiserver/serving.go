@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/septet-io/septet/daemon"
 	"github.com/septet-io/septet/pki"
@@ -29,7 +31,62 @@ func (o *options) serving(address netip.Addr) (func(*tls.ClientHelloInfo) (*tls.
 	if _, err := pair.Get(); err != nil {
 		return nil, err
 	}
-	return pair.GetCertificate, nil
+	named, err := namedCertificates(o.sni)
+	if err != nil || len(named) == 0 {
+		return pair.GetCertificate, err
+	}
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		for i := range named {
+			if named[i].serves(hello.ServerName) {
+				return named[i].Get()
+			}
+		}
+		return pair.Get()
+	}, nil
+}
+
+// namedCertificate is a serving certificate for some of the server's names (SNI).
+type namedCertificate struct {
+	daemon.Certificate
+	// names in lower case; "*.example.com" stands for one label. Empty: those that the certificate itself has.
+	names []string
+}
+
+// namedCertificates reads --tls-sni-cert-key: "cert,key", or "cert,key:name,name".
+func namedCertificates(flags []string) ([]*namedCertificate, error) {
+	var all []*namedCertificate
+	for _, text := range flags {
+		files, names, _ := strings.Cut(text, ":")
+		cert, key, ok := strings.Cut(files, ",")
+		if !ok || cert == "" || key == "" || strings.Contains(key, ",") {
+			return nil, daemon.UsageError("--tls-sni-cert-key: %q is not a certificate's and a key's file, with a comma between them, and perhaps names behind a colon", text)
+		}
+		made := &namedCertificate{Certificate: daemon.Certificate{CertFile: cert, KeyFile: key}}
+		if _, err := made.Get(); err != nil {
+			return nil, fmt.Errorf("--tls-sni-cert-key: %w", err)
+		}
+		for _, name := range strings.Split(names, ",") {
+			if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+				made.names = append(made.names, name)
+			}
+		}
+		all = append(all, made)
+	}
+	return all, nil
+}
+
+// serves says whether a client that asks for this name gets the certificate.
+func (c *namedCertificate) serves(server string) bool {
+	if server == "" {
+		return false
+	}
+	if len(c.names) == 0 {
+		pair, err := c.Get()
+		return err == nil && pair.Leaf != nil && pair.Leaf.VerifyHostname(server) == nil
+	}
+	server = strings.ToLower(server)
+	_, parent, _ := strings.Cut(server, ".")
+	return slices.Contains(c.names, server) || slices.Contains(c.names, "*."+parent)
 }
 
 // ensureServing makes a serving certificate where none is.

@@ -14,20 +14,18 @@ import (
 	"sync/atomic"
 
 	"github.com/go-jose/go-jose/v4"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission/match"
 	"github.com/septet-io/septet/apiserver/admission/plugins"
 	"github.com/septet-io/septet/apiserver/authn"
+	"github.com/septet-io/septet/apiserver/authn/oidc"
 	"github.com/septet-io/septet/apiserver/authn/serviceaccount"
 	"github.com/septet-io/septet/apiserver/authz"
-	"github.com/septet-io/septet/apiserver/authz/node"
-	"github.com/septet-io/septet/apiserver/authz/rbac"
+	"github.com/septet-io/septet/apiserver/authz/remote"
 	"github.com/septet-io/septet/apiserver/bootstrap"
 	"github.com/septet-io/septet/apiserver/connect"
 	"github.com/septet-io/septet/apiserver/informer"
-	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/apiserver/services"
 	"github.com/septet-io/septet/client"
@@ -52,6 +50,13 @@ type Standard struct {
 	HeaderCAFile string
 	// NoAnonymous refuses requests without credentials.
 	NoAnonymous bool
+	// AuthenticationFile is an AuthenticationConfiguration, which is read again when it changes: OpenID Connect providers, and
+	// instead of NoAnonymous where requests without credentials are let in.
+	AuthenticationFile string
+	// OIDC are the --oidc-* flags, one provider instead of a file; may be nil.
+	OIDC *oidc.Flags
+	// TokenWebhook asks a remote service for the owners of tokens; nil: none.
+	TokenWebhook *authn.WebhookTokens
 	// TokenFile holds static tokens.
 	TokenFile string
 	// BootstrapTokens lets new nodes in by tokens.
@@ -63,9 +68,17 @@ type Standard struct {
 	Audiences       []string // the issuers if empty
 	KeysURL         string
 	MaxTokenSeconds int64
+	// NoLookup takes tokens of service accounts that may be gone; NoExtendedTokens lets those of Pods end when they say.
+	NoLookup, NoExtendedTokens bool
 
-	// Modes of authorization in order: Node, RBAC, AlwaysAllow, AlwaysDeny; Node and RBAC if nil.
+	// Modes of authorization in order: Node, RBAC, ABAC, Webhook, AlwaysAllow, AlwaysDeny; Node and RBAC if nil.
 	Modes []string
+	// PolicyFile has the policies of the mode ABAC.
+	PolicyFile string
+	// AuthorizationWebhook is that of the mode Webhook.
+	AuthorizationWebhook *remote.Webhook
+	// AuthorizationFile is an AuthorizationConfiguration instead of Modes, which is read again when it changes.
+	AuthorizationFile string
 
 	// EnablePlugins and DisablePlugins change which admission plug-ins run, by name.
 	EnablePlugins, DisablePlugins []string
@@ -81,7 +94,7 @@ type Standard struct {
 // Open makes a complete server: New, with everything that Standard describes. Bootstrap must be running for
 // it to become ready.
 func Open(ctx context.Context, config Config, standard Standard) (*Server, error) {
-	o := &opening{Standard: standard}
+	o := &opening{Standard: standard, ctx: ctx}
 	if err := o.loadKeys(); err != nil {
 		return nil, err
 	}
@@ -132,6 +145,7 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 // opening is a Standard on its way to becoming a server.
 type opening struct {
 	Standard
+	ctx    context.Context // of what goes on in the background
 	server atomic.Pointer[Server]
 	signer *serviceaccount.Signer
 	keys   []jose.JSONWebKey
@@ -171,80 +185,6 @@ func (o *opening) clientCA() func() (*x509.CertPool, error) {
 	return authorities.Pool
 }
 
-// authenticator asks in upstream's order: proxies' headers, certificates, tokens; who has no credentials is anonymous.
-func (o *opening) authenticator() (request.Authenticator, error) {
-	var chain authn.Chain
-	if o.Header != nil {
-		chain = append(chain, o.Header)
-	}
-	if o.ClientCAFile != "" {
-		chain = append(chain, &authn.X509{Roots: o.clientCA()})
-	}
-	o.bearer = &authn.Bearer{Audiences: o.Audiences}
-	if o.TokenFile != "" {
-		static, err := authn.LoadStaticTokens(o.TokenFile)
-		if err != nil {
-			return nil, err
-		}
-		o.bearer.Kinds = append(o.bearer.Kinds, static)
-	}
-	if len(o.keys) > 0 {
-		o.bearer.Kinds = append(o.bearer.Kinds, &serviceaccount.Verifier{Issuers: o.Issuers, Audiences: o.Audiences, Keys: o.keys, Objects: o, Lookup: true})
-	}
-	if o.BootstrapTokens {
-		o.bearer.Kinds = append(o.bearer.Kinds, &authn.BootstrapTokens{Secret: func(ctx context.Context, name string) (*corev1.Secret, error) {
-			return o.Secret(ctx, "kube-system", name)
-		}})
-	}
-	chain = append(chain, o.bearer)
-	if o.NoAnonymous {
-		return chain, nil
-	}
-	return authn.OrNobody{First: chain, Then: authn.Nobody{}}, nil
-}
-
-// authorize builds the chain of authorizers on informers of the server's own objects.
-func (o *opening) authorize(s *Server) error {
-	rules, err := rbac.New(s.Loopback.Informers.Rbac().V1())
-	if err != nil {
-		return err
-	}
-	chain := authz.Chain{authz.MastersAllowed{}}
-	modes := o.Modes
-	if modes == nil {
-		modes = []string{"Node", "RBAC"}
-	}
-	for _, mode := range modes {
-		switch mode {
-		case "Node":
-			chain = append(chain, &node.Authorizer{Objects: o})
-		case "RBAC":
-			chain = append(chain, rules)
-			s.Health.Check("informer-sync", Ready, func(context.Context) error {
-				if !rules.Synced() {
-					return errors.New("roles and bindings are being read")
-				}
-				return nil
-			})
-		case "AlwaysAllow":
-			chain = append(chain, authz.Always(request.Allow))
-		case "AlwaysDeny":
-			chain = append(chain, authz.Always(request.Deny))
-		default:
-			return daemon.UsageError("--authorization-mode: %q is not one of Node, RBAC, AlwaysAllow, AlwaysDeny", mode)
-		}
-	}
-	s.authorizer = chain
-	guard := &rbac.Escalation{Rules: rules, Authorizer: chain}
-	for plural, check := range map[string]func(context.Context, *resource.Request, resource.Object, resource.Object) error{
-		"roles": guard.Role, "clusterroles": guard.Role, "rolebindings": guard.Binding, "clusterrolebindings": guard.Binding,
-	} {
-		r := s.Resources.Get(schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: plural})
-		r.Hooks = guarded(check)
-	}
-	return nil
-}
-
 // guarded are hooks that only refuse.
 func guarded(check func(ctx context.Context, r *resource.Request, obj, old resource.Object) error) rest.Hooks {
 	return rest.Hooks{
@@ -261,7 +201,7 @@ func guarded(check func(ctx context.Context, r *resource.Request, obj, old resou
 func (o *opening) wire(s *Server) error {
 	connect.Wire(&s.Resources, connect.Config{
 		Kubelet: o.Kubelet, AddressTypes: o.KubeletAddressTypes, Tokens: o.bearer, Audiences: o.Audiences,
-		Authorizer: s.authorizer, Signer: o.signer, MaxTokenSeconds: o.MaxTokenSeconds, ExtendTokens: true,
+		Authorizer: s.authorizer, Signer: o.signer, MaxTokenSeconds: o.MaxTokenSeconds, ExtendTokens: !o.NoExtendedTokens,
 	})
 	if o.signer != nil {
 		documents, err := serviceaccount.NewDiscovery(o.Issuers[0], o.KeysURL, o.keys)

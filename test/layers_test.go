@@ -47,6 +47,7 @@ var forbidden = []struct {
 		"k8s.io/apiserver/pkg/authorization/authorizer", "k8s.io/apiserver/pkg/authentication/user",
 	}},
 	{"k8s.io/apiextensions-apiserver", []string{"k8s.io/apiextensions-apiserver/pkg/apis", "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"}},
+	{"k8s.io/kms", []string{"k8s.io/kms/apis"}},
 	{"k8s.io/cloud-provider", []string{"k8s.io/cloud-provider/api"}},
 }
 

@@ -242,7 +242,7 @@ func TestWhoMayNotIsTold(t *testing.T) {
 	config = s.As("alice")
 	config.Impersonate.UserName = "bob"
 	_, err = s.Clients(config).CoreV1().Pods("").List(context.Background(), metav1.ListOptions{})
-	if want := `users "bob" is forbidden: User "alice" cannot impersonate resource "users" in API group "" at the cluster scope`; err == nil || err.Error() != want {
+	if want := `pods is forbidden: User "alice" cannot impersonate-on:user-info:list resource "pods" in API group "" at the cluster scope`; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

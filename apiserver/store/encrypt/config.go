@@ -6,7 +6,6 @@ package encrypt
 import (
 	"encoding/base64"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -65,19 +64,6 @@ const (
 	kind              = "EncryptionConfiguration"
 	defaultKMSTimeout = 3 * time.Second
 )
-
-// Read reads and checks a file.
-func Read(file string) (*Configuration, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("encryption configuration: %w", err)
-	}
-	config, err := Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("encryption configuration %s: %w", file, err)
-	}
-	return config, nil
-}
 
 // Parse checks everything but whether plug-ins answer. Unknown fields are errors: a misspelt one would leave data unencrypted.
 func Parse(data []byte) (*Configuration, error) {

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	kmsv2 "k8s.io/kms/apis/v2"
 )
 
 func key(fill byte, size int) string {
@@ -163,6 +164,7 @@ func TestWrongConfigurations(t *testing.T) {
 
 // plugin is a key management plug-in on a real socket. It "encrypts" by adding its key's id.
 type plugin struct {
+	kmsv2.UnimplementedKeyManagementServiceServer
 	mu    sync.Mutex
 	keyID string
 	calls map[string]int
@@ -181,41 +183,39 @@ func startPlugin(t *testing.T) (*plugin, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.ForceServerCodec(wire{}))
-	server.RegisterService(&grpc.ServiceDesc{
-		ServiceName: "v2.KeyManagementService", HandlerType: (*any)(nil),
-		Methods: []grpc.MethodDesc{
-			{MethodName: "Status", Handler: handler(p, "Status", func() message { return &statusRequest{} })},
-			{MethodName: "Encrypt", Handler: handler(p, "Encrypt", func() message { return &encryptRequest{} })},
-			{MethodName: "Decrypt", Handler: handler(p, "Decrypt", func() message { return &decryptRequest{} })},
-		},
-	}, p)
+	server := grpc.NewServer()
+	kmsv2.RegisterKeyManagementServiceServer(server, p)
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	return p, "unix://" + socket
 }
 
-func handler(p *plugin, method string, request func() message) func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
-	return func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		in := request()
-		if err := decode(in); err != nil {
-			return nil, err
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.calls[method]++
-		switch in := in.(type) {
-		case *encryptRequest:
-			return &encryptResponse{append([]byte(p.keyID+":"), in.plaintext...), p.keyID, map[string][]byte{"a": []byte("b")}}, nil
-		case *decryptRequest:
-			plain, ok := bytes.CutPrefix(in.ciphertext, []byte(in.keyID+":"))
-			if !ok || string(in.annotations["a"]) != "b" {
-				return nil, fmt.Errorf("cannot decrypt %q with %s", in.ciphertext, in.keyID)
-			}
-			return &decryptResponse{plain}, nil
-		}
-		return &statusResponse{"v2", "ok", p.keyID}, nil
+// called counts a call and returns the current key's id.
+func (p *plugin) called(method string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[method]++
+	return p.keyID
+}
+
+func (p *plugin) Status(context.Context, *kmsv2.StatusRequest) (*kmsv2.StatusResponse, error) {
+	return &kmsv2.StatusResponse{Version: "v2", Healthz: "ok", KeyId: p.called("Status")}, nil
+}
+
+func (p *plugin) Encrypt(_ context.Context, in *kmsv2.EncryptRequest) (*kmsv2.EncryptResponse, error) {
+	id := p.called("Encrypt")
+	return &kmsv2.EncryptResponse{
+		Ciphertext: append([]byte(id+":"), in.Plaintext...), KeyId: id, Annotations: map[string][]byte{"a": []byte("b")},
+	}, nil
+}
+
+func (p *plugin) Decrypt(_ context.Context, in *kmsv2.DecryptRequest) (*kmsv2.DecryptResponse, error) {
+	p.called("Decrypt")
+	plain, ok := bytes.CutPrefix(in.Ciphertext, []byte(in.KeyId+":"))
+	if !ok || string(in.Annotations["a"]) != "b" {
+		return nil, fmt.Errorf("cannot decrypt %q with %s", in.Ciphertext, in.KeyId)
 	}
+	return &kmsv2.DecryptResponse{Plaintext: plain}, nil
 }
 
 // TestKMS: one call for any number of objects, a new key when the plug-in has one, and data of a server before.

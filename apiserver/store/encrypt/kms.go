@@ -6,7 +6,6 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	kmsv2 "k8s.io/kms/apis/v2"
 )
 
 // kms encrypts with keys made here, from seeds that only the plug-in can open (KMS v2). One seed serves until the plug-in
@@ -25,6 +25,7 @@ type kms struct {
 	config *KMSConfiguration
 	prefix string
 	conn   *grpc.ClientConn
+	plugin kmsv2.KeyManagementServiceClient
 	flight singleflight.Group
 	// renewed is called when another seed begins to serve in place of one.
 	renewed func()
@@ -58,7 +59,7 @@ func newKMS(config *KMSConfiguration, renewed func()) (provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kms %s: %w", config.Name, err)
 	}
-	return &kms{config: config, prefix: "k8s:enc:kms:v2:" + config.Name + ":", conn: conn, renewed: renewed, opened: map[string]*seed{}}, nil
+	return &kms{config: config, prefix: "k8s:enc:kms:v2:" + config.Name + ":", conn: conn, plugin: kmsv2.NewKeyManagementServiceClient(conn), renewed: renewed, opened: map[string]*seed{}}, nil
 }
 
 func (k *kms) close() { _ = k.conn.Close() } // of a connection that nobody uses any more
@@ -157,14 +158,14 @@ func (k *kms) renew(ctx context.Context) (*seed, error) {
 	if current == nil || current.keyID != keyID {
 		secret := make([]byte, seedSize)
 		rand.Read(secret) // never fails
-		response := encryptResponse{}
-		if err := k.call(ctx, "Encrypt", &encryptRequest{plaintext: secret, uid: uuid.NewString()}, &response); err != nil {
+		response, err := call(ctx, k, k.plugin.Encrypt, &kmsv2.EncryptRequest{Plaintext: secret, Uid: uuid.NewString()})
+		if err != nil {
 			return nil, err
 		}
-		if len(response.ciphertext) == 0 || response.keyID == "" {
+		if len(response.Ciphertext) == 0 || response.KeyId == "" {
 			return nil, fmt.Errorf("kms %s: an empty answer to Encrypt", k.config.Name)
 		}
-		current = &seed{secret, response.keyID, response.ciphertext, response.annotations}
+		current = &seed{secret, response.KeyId, response.Ciphertext, response.Annotations}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -186,12 +187,12 @@ func (k *kms) reading(ctx context.Context, object *encryptedObject) (*seed, erro
 		return known, nil
 	}
 	opened, err, _ := k.flight.Do(id, func() (any, error) {
-		request := decryptRequest{ciphertext: object.seed, uid: uuid.NewString(), keyID: object.keyID, annotations: object.annotations}
-		response := decryptResponse{}
-		if err := k.call(ctx, "Decrypt", &request, &response); err != nil {
+		request := &kmsv2.DecryptRequest{Ciphertext: object.seed, Uid: uuid.NewString(), KeyId: object.keyID, Annotations: object.annotations}
+		response, err := call(ctx, k, k.plugin.Decrypt, request)
+		if err != nil {
 			return nil, err
 		}
-		s := &seed{response.plaintext, object.keyID, object.seed, object.annotations}
+		s := &seed{response.Plaintext, object.keyID, object.seed, object.annotations}
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.remember(s)
@@ -215,14 +216,14 @@ func (k *kms) remember(s *seed) {
 }
 
 func (k *kms) status(ctx context.Context) (keyID string, err error) {
-	response := statusResponse{}
-	if err := k.call(ctx, "Status", &statusRequest{}, &response); err != nil {
+	response, err := call(ctx, k, k.plugin.Status, &kmsv2.StatusRequest{})
+	if err != nil {
 		return "", err
 	}
-	if (response.version != "v2" && response.version != "v2beta1") || response.healthz != "ok" || response.keyID == "" {
-		return "", fmt.Errorf("kms %s: is version %q, healthz %q, key %q", k.config.Name, response.version, response.healthz, response.keyID)
+	if (response.Version != "v2" && response.Version != "v2beta1") || response.Healthz != "ok" || response.KeyId == "" {
+		return "", fmt.Errorf("kms %s: is version %q, healthz %q, key %q", k.config.Name, response.Version, response.Healthz, response.KeyId)
 	}
-	return response.keyID, nil
+	return response.KeyId, nil
 }
 
 func (k *kms) health(ctx context.Context) error {
@@ -230,18 +231,17 @@ func (k *kms) health(ctx context.Context) error {
 	return err
 }
 
-func (k *kms) call(ctx context.Context, method string, in, out message) error {
+// call asks the plug-in, within its time.
+func call[In, Out any](ctx context.Context, k *kms, method func(context.Context, In, ...grpc.CallOption) (Out, error), in In) (Out, error) {
 	timeout := defaultKMSTimeout
 	if k.config.Timeout != nil {
 		timeout = k.config.Timeout.Duration
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := k.conn.Invoke(ctx, "/v2.KeyManagementService/"+method, in, out, grpc.ForceCodec(wire{}), grpc.WaitForReady(true))
+	out, err := method(ctx, in, grpc.WaitForReady(true))
 	if err != nil {
-		return fmt.Errorf("kms %s: %w", k.config.Name, err)
+		return out, fmt.Errorf("kms %s: %w", k.config.Name, err)
 	}
-	return nil
+	return out, nil
 }
-
-var errMessage = errors.New("kms: not a message of this service")

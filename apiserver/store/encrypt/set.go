@@ -5,18 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"strings"
 	"sync/atomic"
 
-	"github.com/fsnotify/fsnotify"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
+
+	"github.com/septet-io/septet/daemon"
 )
 
 // Set has the transformers of a configuration, which may be read again while it is in use.
 type Set struct {
 	file       string
+	content    atomic.Pointer[[]byte] // of the file, as it was read last
 	generation atomic.Uint32
 	entries    atomic.Pointer[[]entry]
 }
@@ -34,14 +36,19 @@ func Open(file string) (*Set, error) {
 
 // Reload reads the file again. If it is wrong everything stays as it was.
 func (s *Set) Reload() error {
-	config, err := Read(s.file)
+	content, err := os.ReadFile(s.file)
 	if err != nil {
-		return err
+		return fmt.Errorf("encryption configuration: %w", err)
+	}
+	config, err := Parse(content)
+	if err != nil {
+		return fmt.Errorf("encryption configuration %s: %w", s.file, err)
 	}
 	entries, err := config.build(func() { s.generation.Add(1) })
 	if err != nil {
 		return fmt.Errorf("encryption configuration %s: %w", s.file, err)
 	}
+	s.content.Store(&content)
 	old := s.entries.Swap(&entries)
 	s.generation.Add(1)
 	if old != nil {
@@ -50,31 +57,13 @@ func (s *Set) Reload() error {
 	return nil
 }
 
-// Watch reloads whenever the file changes, until ctx ends: also by a rename or through a symlink, as ConfigMap volumes do it.
+// Watch reloads whenever the file's content changes, until ctx ends.
 func (s *Set) Watch(ctx context.Context) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", s.file, err)
-	}
-	defer watcher.Close()
-	if err := watcher.Add(filepath.Dir(s.file)); err != nil {
-		return fmt.Errorf("watch %s: %w", s.file, err)
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case event := <-watcher.Events:
-			if event.Op == fsnotify.Chmod {
-				continue
-			}
-			if err := s.Reload(); err != nil {
-				klog.ErrorS(err, "The encryption configuration stays as it was")
-			}
-		case err := <-watcher.Errors:
-			klog.ErrorS(err, "Watching the encryption configuration")
+	return daemon.WatchFile(ctx, s.file, *s.content.Load(), func([]byte) {
+		if err := s.Reload(); err != nil {
+			klog.ErrorS(err, "The encryption configuration stays as it was")
 		}
-	}
+	})
 }
 
 // build makes the providers; renewed is called when a plug-in begins to use another key.
