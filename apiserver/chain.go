@@ -32,6 +32,7 @@ var chain = []step{
 	{"limit", (*Server).limit},               // URL length
 	{"deadline", (*Server).deadline},         // everything below is bounded in time
 	{"authenticate", (*Server).authenticate}, // who
+	{"trace", (*Server).trace},               // for whom the caller's word on that counts
 	{"audit", (*Server).audit},               // also of what is refused from here on
 	{"impersonate", (*Server).impersonate},   // who in whose name
 	{"flow", (*Server).flow},                 // waits its turn by who and what it is; before authorization may ask a webhook

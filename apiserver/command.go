@@ -21,6 +21,7 @@ import (
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/apiserver/store/encrypt"
+	"github.com/septet-io/septet/apiserver/trace"
 	"github.com/septet-io/septet/daemon"
 )
 
@@ -47,6 +48,11 @@ func (o *options) run(ctx context.Context) error {
 		defer auditor.Close()
 		config.Audit = auditor
 	}
+	closeTracer, err := o.applyTracing(&config)
+	if err != nil {
+		return daemon.UsageError("%v", err)
+	}
+	defer closeTracer()
 	if config.GetCertificate, err = o.serving(standard.Address); err != nil {
 		return err
 	}
@@ -89,24 +95,18 @@ func (s *Server) RunAll(ctx context.Context) error {
 func (o *options) config() (Config, Standard, error) {
 	var err error
 	config := Config{
-		EtcdPrefix: o.etcdPrefix, CompactEvery: o.etcdCompaction, RequestTimeout: o.requestTimeout,
-		MinWatch: time.Duration(o.minRequestTimeout) * time.Second, GoAwayChance: o.goAwayChance, MaxStreams: o.maxStreams,
+		EtcdPrefix: o.etcdPrefix, CompactEvery: o.compactEvery(), RequestTimeout: o.requestTimeout,
+		MinWatch: o.minWatch(), GoAwayChance: o.goAwayChance, MaxStreams: o.maxStreams,
 		ShutdownDelay: o.shutdownDelay, AllowOrigins: o.origins,
 	}
-	if o.etcdCompaction == 0 {
-		config.CompactEvery = -1
-	}
 	if o.profiling {
-		config.Paths = Profiling()
-		if o.contention {
-			runtime.SetBlockProfileRate(1)
-		}
+		config.Paths = o.profilingPaths()
 	}
 	standard := Standard{
 		Port: int32(o.port), NodePorts: o.nodePorts,
 		ClientCAFile: o.clientCA, NoAnonymous: !o.anonymous, TokenFile: o.tokenFile, BootstrapTokens: o.bootstrapTokens,
 		Issuers: o.issuers, SigningKeyFile: o.signingKey, KeyFiles: o.accountKeys, Audiences: o.audiences, KeysURL: o.keysURL,
-		MaxTokenSeconds: int64(o.maxTokenLife / time.Second), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
+		MaxTokenSeconds: o.maxTokenSeconds(), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
 	}
 	if standard.EnablePlugins, standard.DisablePlugins, err = o.plugins(); err != nil {
 		return config, standard, err
@@ -124,8 +124,8 @@ func (o *options) config() (Config, Standard, error) {
 	if len(o.etcdServers) == 0 {
 		return config, standard, errors.New("--etcd-servers must be specified")
 	}
-	if o.goAwayChance < 0 || o.goAwayChance > 0.02 {
-		return config, standard, errors.New("--goaway-chance can not be less than 0 or greater than 0.02")
+	if o.goAwayChance < 0 || o.goAwayChance > maxGoAway {
+		return config, standard, errGoAway
 	}
 	if standard.ServiceCIDRs, err = serviceRanges(o.serviceRange); err != nil {
 		return config, standard, err
@@ -140,11 +140,8 @@ func (o *options) config() (Config, Standard, error) {
 			Roots: authorities.Pool, AllowedNames: o.headerNames, User: o.headerUsers, UID: o.headerUIDs, Group: o.headerGroups, ExtraPrefix: o.extras,
 		}
 	}
-	if o.encryption != "" {
-		if config.Encryption, err = encrypt.Open(o.encryption); err != nil {
-			return config, standard, fmt.Errorf("--encryption-provider-config: %w", err)
-		}
-		config.ReloadEncryption = o.reloadEncryption
+	if err := o.applyEncryption(&config); err != nil {
+		return config, standard, err
 	}
 	if config.TLS, err = o.tls(); err != nil {
 		return config, standard, err
@@ -154,6 +151,51 @@ func (o *options) config() (Config, Standard, error) {
 	}
 	standard.Kubelet, err = o.kubelet()
 	return config, standard, err
+}
+
+const maxGoAway = 0.02
+
+var errGoAway = errors.New("--goaway-chance can not be less than 0 or greater than 0.02")
+
+// compactEvery is how much history to keep; the flag's zero is all.
+func (o *options) compactEvery() time.Duration {
+	if o.etcdCompaction == 0 {
+		return -1
+	}
+	return o.etcdCompaction
+}
+
+func (o *options) minWatch() time.Duration { return time.Duration(o.minRequestTimeout) * time.Second }
+
+func (o *options) maxTokenSeconds() int64 { return int64(o.maxTokenLife / time.Second) }
+
+// applyEncryption reads how objects are encrypted in etcd.
+func (o *options) applyEncryption(config *Config) (err error) {
+	if o.encryption == "" {
+		return nil
+	}
+	if config.Encryption, err = encrypt.Open(o.encryption); err != nil {
+		return fmt.Errorf("--encryption-provider-config: %w", err)
+	}
+	config.ReloadEncryption = o.reloadEncryption
+	return nil
+}
+
+// applyTracing connects a collector. close is to be called when the server has ended.
+func (o *options) applyTracing(config *Config) (close func(), err error) {
+	if o.tracing == "" {
+		return func() {}, nil
+	}
+	tracer, err := trace.Open(o.tracing)
+	if err != nil {
+		return func() {}, fmt.Errorf("--tracing-config-file: %w", err)
+	}
+	config.Tracer = tracer
+	return func() {
+		if err := tracer.Close(); err != nil {
+			klog.V(2).InfoS("The last traces were lost", "err", err)
+		}
+	}, nil
 }
 
 // upstreamPlugins are upstream's admission plug-ins. To disable one that is not there is no mistake; to enable it is.
@@ -260,6 +302,14 @@ func (o *options) kubelet() (*tls.Config, error) {
 		config.GetClientCertificate = pair.GetClientCertificate
 	}
 	return config, nil
+}
+
+// profilingPaths are those of Profiling; contention is noted if a flag says so.
+func (o *options) profilingPaths() map[string]http.Handler {
+	if o.contention {
+		runtime.SetBlockProfileRate(1)
+	}
+	return Profiling()
 }
 
 // Profiling is the paths of Go's profiles, for those whom authorization lets.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/septet-io/septet/apiserver/admission"
@@ -50,11 +51,16 @@ type Config struct {
 
 	// Audit notes requests; may be nil.
 	Audit request.Auditor
+	// Tracer makes spans of requests; may be nil.
+	Tracer request.Tracer
 	// Flow decides when a request may run; nil: at once.
 	Flow request.Flow
 
 	// Journal keeps what was written; nil: one of the default size.
 	Journal *journal.Ring
+
+	// Metrics are shown together with the server's own: those of other components in this process.
+	Metrics []prometheus.Gatherer
 
 	// RequestTimeout bounds requests that do not run long by nature; 60 s if zero.
 	RequestTimeout time.Duration

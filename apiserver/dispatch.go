@@ -116,7 +116,7 @@ func (s *Server) addPaths() {
 	s.Handle("/openapi/v3", http.HandlerFunc(s.OpenAPI.ServeV3))
 	s.Handle("/openapi/v3/", http.HandlerFunc(s.OpenAPI.ServeV3))
 	s.Handle("/version", http.HandlerFunc(serveVersion))
-	s.Handle("/metrics", metricsHandler())
+	s.Handle("/metrics", s.metricsHandler())
 	s.Handle("/debug/journal", http.HandlerFunc(s.serveJournal))
 	for path, handler := range s.config.Paths {
 		s.Handle(path, handler)

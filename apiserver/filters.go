@@ -15,6 +15,17 @@ func resourceOf(s *request.State) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: s.Group, Version: s.Version, Resource: s.Resource}
 }
 
+// trace makes a span of the request.
+func (s *Server) trace(c *call) (bool, error) {
+	if s.config.Tracer == nil {
+		return false, nil
+	}
+	traced, end := s.config.Tracer.Begin(c.r, &c.state)
+	c.r = traced
+	c.after = append(c.after, func() { end(c.recorder.code) })
+	return false, nil
+}
+
 // audit lets the auditor note the request.
 func (s *Server) audit(c *call) (bool, error) {
 	if s.config.Audit == nil {

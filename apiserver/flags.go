@@ -57,6 +57,8 @@ type options struct {
 	hooks hookFlags
 	sni   []string
 
+	tracing string
+
 	ignored, refused *pflag.FlagSet
 }
 
@@ -94,6 +96,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.nodePorts, "service-node-port-range", "30000-32767", "where node ports come from")
 	o.addAuthentication(flags)
 	o.addHooks(flags)
+	flags.StringVar(&o.tracing, "tracing-config-file", "", "file of kind TracingConfiguration: which requests are told to an OpenTelemetry collector, and where that is")
 	flags.StringSliceVar(&o.modes, "authorization-mode", nil, "who decides, in order: AlwaysAllow, AlwaysDeny, ABAC, Webhook, RBAC, Node; AlwaysAllow if not given")
 
 	flags.StringSliceVar(&o.enablePlugins, "enable-admission-plugins", nil, "admission plug-ins to run besides the default ones")
@@ -134,7 +137,7 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 var ignored = map[string]string{
 	"string": `allow-metric-labels-manifest cloud-config cloud-provider debug-socket-path endpoint-reconciler-type external-hostname
 		log-json-info-buffer-size log-text-info-buffer-size min-compatibility-version peer-advertise-ip peer-advertise-port
-		peer-ca-file show-hidden-metrics-for-version storage-backend storage-media-type tracing-config-file`,
+		peer-ca-file show-hidden-metrics-for-version storage-backend storage-media-type`,
 	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates runtime-config
 		strict-transport-security-directives tls-curve-preferences watch-cache-sizes allow-metric-labels`,
 	"int": `apiserver-count default-not-ready-toleration-seconds default-unreachable-toleration-seconds default-watch-cache-size

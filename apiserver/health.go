@@ -107,7 +107,9 @@ func serveOne(w http.ResponseWriter, r *http.Request, checks []check, name strin
 		http.NotFound(w, r)
 		return
 	}
-	if err := checks[i].run(r.Context()); err != nil {
+	err := checks[i].run(r.Context())
+	observeCheck(strings.SplitN(r.URL.Path, "/", 3)[1], name, err)
+	if err != nil {
 		http.Error(w, fmt.Sprintf("internal server error: %v", err), http.StatusInternalServerError)
 		return
 	}
@@ -130,7 +132,9 @@ func serveAll(w http.ResponseWriter, r *http.Request, checks []check, path strin
 			fmt.Fprintf(&report, "[+]%s excluded: ok\n", c.name)
 			continue
 		}
-		if err := c.run(r.Context()); err != nil {
+		err := c.run(r.Context())
+		observeCheck(path, c.name, err)
+		if err != nil {
 			failed = append(failed, c.name)
 			// Why is for the log: whoever may see the path may not see the reason.
 			fmt.Fprintf(&report, "[-]%s failed: reason withheld\n", c.name)

@@ -19,6 +19,7 @@ import (
 	"github.com/septet-io/septet/apiserver/authz"
 	"github.com/septet-io/septet/apiserver/authz/remote"
 	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/daemon"
 )
 
 // Metrics are those of the API server, under upstream's names. Packages below add theirs.
@@ -54,6 +55,12 @@ var (
 	deprecatedAPIs = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "apiserver_requested_deprecated_apis", Help: "1 for each deprecated API that has been asked for.",
 	}, []string{"group", "version", "resource", "subresource", "removed_release"})
+	healthCheck = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "kubernetes_healthcheck", Help: "Whether a health check succeeded when it was asked last.",
+	}, []string{"name", "type"})
+	healthChecks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubernetes_healthchecks_total", Help: "Health checks, by what came of them.",
+	}, []string{"name", "type", "status"})
 	authentications = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "authentication_attempts", Help: "Attempts to authenticate, by result.",
 	}, []string{"result"})
@@ -61,12 +68,16 @@ var (
 
 func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
-		deprecatedAPIs, authentications, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		deprecatedAPIs, authentications, healthCheck, healthChecks, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics())...)
 }
 
-func metricsHandler() http.Handler {
-	return promhttp.HandlerFor(Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true})
+// metricsHandler shows the server's metrics and those of the components beside it. One that cannot be read leaves the others.
+func (s *Server) metricsHandler() http.Handler {
+	own := prometheus.NewRegistry()
+	own.MustRegister(stored{s})
+	all := append(prometheus.Gatherers{Metrics, own}, s.config.Metrics...)
+	return promhttp.HandlerFor(all, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // series is the label values of a request.
@@ -190,6 +201,25 @@ func (s *Server) inFlight(state *request.State, change float64) {
 func observeAdmission(plugin, phase string, a *admission.Attributes, took time.Duration, err error) {
 	kind := phase
 	admissionDuration.WithLabelValues(plugin, string(a.Operation), strconv.FormatBool(err != nil), kind).Observe(took.Seconds())
+}
+
+// observeCheck counts a health check of /livez, /readyz or /healthz.
+func observeCheck(kind, name string, err error) {
+	status, healthy := "success", 1.0
+	if err != nil {
+		status, healthy = "error", 0
+	}
+	healthCheck.WithLabelValues(name, kind).Set(healthy)
+	healthChecks.WithLabelValues(name, kind, status).Inc()
+}
+
+// buildInfo says which version runs, as a metric that is always 1.
+func buildInfo() prometheus.Collector {
+	v := daemon.Version()
+	names := []string{"major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version", "compiler", "platform"}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kubernetes_build_info", Help: "The version that runs, always 1."}, names)
+	info.WithLabelValues(v.Major, v.Minor, v.GitVersion, v.GitCommit, v.GitTreeState, v.BuildDate, v.GoVersion, v.Compiler, v.Platform).Set(1)
+	return info
 }
 
 func authenticationAttempts(ok bool) {

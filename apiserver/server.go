@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -185,6 +186,13 @@ func (s *stores) close(kind *resource.Kind, until time.Duration) {
 		defer s.mu.Unlock()
 		delete(s.all, kind)
 	})
+}
+
+// opened are the stores that somebody has used.
+func (s *stores) opened() map[*resource.Kind]store.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.all)
 }
 
 func (s *stores) stop() {

@@ -35,14 +35,21 @@ func (o *options) serving(address netip.Addr) (func(*tls.ClientHelloInfo) (*tls.
 	if err != nil || len(named) == 0 {
 		return pair.GetCertificate, err
 	}
+	return withNamed(named, pair.GetCertificate), nil
+}
+
+type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// withNamed serves the certificate of the name that a client asks for, else the usual one.
+func withNamed(named []*namedCertificate, otherwise getCertificate) getCertificate {
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		for i := range named {
-			if named[i].serves(hello.ServerName) {
-				return named[i].Get()
+		for _, one := range named {
+			if one.serves(hello.ServerName) {
+				return one.Get()
 			}
 		}
-		return pair.Get()
-	}, nil
+		return otherwise(hello)
+	}
 }
 
 // namedCertificate is a serving certificate for some of the server's names (SNI).

@@ -56,7 +56,7 @@ func (s *server) runControllers(ctx context.Context) error {
 	}
 	authority := controllers.KeyPair{CertFile: s.paths.pki("ca.crt"), KeyFile: s.paths.pki("ca.key")}
 	return controllers.Run(ctx, controllers.Config{
-		Clients: set, Journal: s.api.Journal, Election: s.election(set, "kube-controller-manager"),
+		Clients: set, Journal: s.api.Journal, Election: s.election(set, "kube-controller-manager"), Metrics: s.metrics.controllers,
 		As: func(account string) (*client.Set, error) {
 			return s.as(serviceaccount.UserName("kube-system", account), serviceaccount.Groups("kube-system")...)
 		},
@@ -72,7 +72,7 @@ func (s *server) runScheduler(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return scheduler.Run(ctx, scheduler.Config{Client: set, Journal: s.api.Journal, Identity: s.identity(), Mount: s.api.Handle})
+	return scheduler.Run(ctx, scheduler.Config{Client: set, Journal: s.api.Journal, Identity: s.identity(), Mount: s.api.Handle, Metrics: s.metrics.scheduler})
 }
 
 func (s *server) runCloud(ctx context.Context) error {
@@ -83,7 +83,7 @@ func (s *server) runCloud(ctx context.Context) error {
 	provider := &local.Provider{
 		Range: netip.MustParsePrefix(s.LoadBalancerCIDR), Announce: local.Device(BalancerDevice).Set,
 	}
-	return cloud.Run(ctx, cloud.Config{Clients: set, Provider: provider, Journal: s.api.Journal, Election: s.election(set, "cloud-controller-manager")})
+	return cloud.Run(ctx, cloud.Config{Clients: set, Provider: provider, Journal: s.api.Journal, Election: s.election(set, "cloud-controller-manager"), Metrics: s.metrics.cloud})
 }
 
 func (s *server) runDNS(ctx context.Context) error {

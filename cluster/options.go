@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/septet-io/septet/apiserver"
 	"github.com/septet-io/septet/daemon"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	EtcdCA, EtcdCert, EtcdKey string
 	// RuntimeEndpoint is a container runtime's socket; empty: the carried one.
 	RuntimeEndpoint string
+	// APIServerArgs are flags of kube-apiserver, "name=value"; apiArgs is what they say.
+	APIServerArgs []string
+	apiArgs       *apiserver.Args
 	// KubeletConfig is a KubeletConfiguration file that is laid over the defaults.
 	KubeletConfig string
 
@@ -90,6 +94,7 @@ func (o *Options) addServer(flags *pflag.FlagSet) {
 	flags.StringVar(&o.EtcdCA, "etcd-cafile", "", "CA bundle of the external etcd")
 	flags.StringVar(&o.EtcdCert, "etcd-certfile", "", "client certificate for the external etcd")
 	flags.StringVar(&o.EtcdKey, "etcd-keyfile", "", "key of that certificate")
+	flags.StringArrayVar(&o.APIServerArgs, "kube-apiserver-arg", nil, "a flag of kube-apiserver, name=value: audit-policy-file=/etc/audit.yaml; may be repeated")
 	flags.StringVar(&o.Kubeconfig, "write-kubeconfig", "", `file into which the context "septet" is merged; ~/.kube/config if empty, "none" for no file`)
 	flags.BoolVar(&o.Background, "background", false, "return when the cluster is ready and let the server run on")
 }
@@ -135,6 +140,10 @@ func (o *Options) completeServer() error {
 	}
 	if err := o.complete(); err != nil {
 		return err
+	}
+	var err error
+	if o.apiArgs, err = apiserver.ParseArgs(o.APIServerArgs); err != nil {
+		return daemon.UsageError("--kube-apiserver-arg: %v", err)
 	}
 	for _, flag := range []struct{ name, value string }{
 		{"--cluster-cidr", o.ClusterCIDR}, {"--service-cidr", o.ServiceCIDR}, {"--load-balancer-cidr", o.LoadBalancerCIDR},

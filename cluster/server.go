@@ -40,7 +40,7 @@ func Server(ctx context.Context, o Options, ready func()) error {
 		return err
 	}
 	defer lock.Close()
-	s := &server{Options: o, paths: paths{o.DataDir, o.NodeName}}
+	s := &server{Options: o, paths: paths{o.DataDir, o.NodeName}, metrics: newMetrics()}
 	return s.run(ctx, listener, ready)
 }
 
@@ -50,6 +50,7 @@ type server struct {
 	paths    paths
 	material *material
 	api      *apiserver.Server
+	metrics  metrics
 }
 
 func (s *server) run(ctx context.Context, listener net.Listener, ready func()) error {
@@ -138,12 +139,20 @@ func (s *server) startControlPlane(ctx context.Context, group *errgroup.Group, l
 	pair := &daemon.Certificate{CertFile: s.paths.pki("apiserver.crt"), KeyFile: s.paths.pki("apiserver.key")}
 	config.Listener, config.GetCertificate = listener, s.withAuthority(pair)
 	config.Journal = journal.New(journalSize) // one for all that run in this process
-	if s.api, err = apiserver.Open(ctx, config, s.standard()); err != nil {
+	config.Metrics = s.metrics.gatherers()
+	standard := s.standard()
+	closeArgs, err := s.apiArgs.Apply(&config, &standard)
+	if err == nil {
+		s.api, err = apiserver.Open(ctx, config, standard)
+	}
+	if err != nil {
+		closeArgs()
 		stop()
 		return err
 	}
 	group.Go(func() error {
 		defer stop() // etcd ends last: the API server drains first
+		defer closeArgs()
 		return s.api.Run(ctx)
 	})
 	group.Go(func() error { return s.api.Bootstrap(ctx) })

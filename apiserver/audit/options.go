@@ -87,16 +87,18 @@ func (o *Options) Open() (*Auditor, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if o.LogPath == "" && o.WebhookFile == "" {
-		return nil, nil
-	}
 	if o.PolicyFile == "" {
-		klog.InfoS("Without --audit-policy-file no audit events are recorded")
+		if o.LogPath != "" || o.WebhookFile != "" {
+			klog.InfoS("Without --audit-policy-file no audit events are recorded")
+		}
 		return nil, nil
 	}
 	policy, err := LoadPolicy(o.PolicyFile)
 	if err != nil {
 		return nil, fmt.Errorf("--audit-policy-file: %w", err)
+	}
+	if o.LogPath == "" && o.WebhookFile == "" {
+		return nil, nil
 	}
 	var sinks all
 	if o.WebhookFile != "" {

@@ -57,6 +57,12 @@ type Record interface {
 	Finished(code int, cause any)
 }
 
+// Tracer makes a span of each request. Begin is called when the user is known, since not everybody may ask for a trace; end when the
+// answer is out. The request that it returns carries the span.
+type Tracer interface {
+	Begin(r *http.Request, s *State) (traced *http.Request, end func(code int))
+}
+
 // Flow decides when a request may run (priority and fairness). It may block until it is the request's turn. The error is
 // TooManyRequests with Retry-After.
 type Flow interface {
