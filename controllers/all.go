@@ -26,6 +26,7 @@ import (
 	"github.com/septet-io/septet/controllers/resourcequota"
 	"github.com/septet-io/septet/controllers/rootca"
 	"github.com/septet-io/septet/controllers/serviceaccount"
+	"github.com/septet-io/septet/controllers/servicecidr"
 	"github.com/septet-io/septet/controllers/statefulset"
 	"github.com/septet-io/septet/controllers/tainteviction"
 	"github.com/septet-io/septet/controllers/tokencleaner"
@@ -67,6 +68,12 @@ var all = []Entry{
 			}
 			return one(serviceaccount.NewTokens(e.Set, e.Workers, key, bundle))
 		},
+	},
+
+	// What Services get their addresses from.
+	{
+		Name: "service-cidr-controller", Account: "service-cidrs-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(servicecidr.New(e.Set)) },
 	},
 
 	// What a Node needs before Pods can run on it.
