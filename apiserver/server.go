@@ -28,6 +28,7 @@ import (
 	"github.com/septet-io/septet/apiserver/openapi"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
+	"github.com/septet-io/septet/apiserver/services"
 	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/journal"
@@ -54,6 +55,8 @@ type Server struct {
 	standard *Standard // set by Open
 	// definitions are the custom resources; set by Open.
 	definitions *crd.Definitions
+	// repair keeps cluster IPs and Services in agreement; set by Open, where there are cluster IPs.
+	repair *services.Repair
 	// bootstrapped is closed by Bootstrap.
 	bootstrapped chan struct{}
 	env          *rest.Env

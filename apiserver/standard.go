@@ -115,7 +115,9 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 		s.discovery.Address = netip.AddrPortFrom(standard.Address, uint16(standard.Port)).String()
 	}
 	self := resource.User{Name: "system:apiserver", Groups: []string{authz.Masters, authn.Authenticated}}
-	if s.Loopback, err = client.New(s.Local(self)); err != nil {
+	loopback := s.Local(self)
+	loopback.UserAgent = "kube-apiserver" // the field manager of what it writes
+	if s.Loopback, err = client.New(loopback); err != nil {
 		return nil, err
 	}
 	s.Loopback.Informers = informer.Factory(&s.Resources, s.Loopback)
@@ -222,6 +224,7 @@ func (o *opening) wire(s *Server) error {
 	}
 	r := s.Resources.Get(schema.GroupVersionResource{Version: "v1", Resource: "services"})
 	r.Hooks = allocator.Hooks()
+	s.repair = allocator.Repair(s.Loopback)
 	return nil
 }
 
@@ -257,8 +260,20 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 	if err := s.publishAuthentication(ctx); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
+	return s.keep(ctx, keeper)
+}
+
+// keep runs what goes on in the background until ctx ends.
+func (s *Server) keep(ctx context.Context, keeper *bootstrap.Service) error {
+	var background sync.WaitGroup
+	defer background.Wait()
 	if keeper != nil {
-		keeper.Run(ctx)
+		background.Go(func() { keeper.Run(ctx) })
+	}
+	if s.repair != nil {
+		if err := s.repair.Run(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("repair of cluster IPs: %w", err)
+		}
 	}
 	<-ctx.Done()
 	return nil

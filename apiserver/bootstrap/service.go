@@ -14,8 +14,11 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	metav1apply "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1apply "k8s.io/client-go/applyconfigurations/networking/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
@@ -74,17 +77,38 @@ func (s *Service) Ensure(ctx context.Context) error {
 	return ignoreExists(err)
 }
 
-// ensureRange makes the default ServiceCIDR, which lets the configured ranges be seen in the API.
+// ensureRange makes the default ServiceCIDR, which lets the configured ranges be seen in the API, adds a second family to it
+// that has been configured since, and says that it is ready.
 func (s *Service) ensureRange(ctx context.Context) error {
 	ranges := s.Client.NetworkingV1().ServiceCIDRs()
-	_, err := ranges.Get(ctx, serviceName, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
+	cidr, err := ranges.Get(ctx, serviceName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		cidr, err = ranges.Create(ctx, &networkingv1.ServiceCIDR{
+			ObjectMeta: metav1.ObjectMeta{Name: serviceName}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: s.CIDRs},
+		}, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			cidr, err = ranges.Get(ctx, serviceName, metav1.GetOptions{})
+		}
+	}
+	if err != nil {
 		return err
 	}
-	_, err = ranges.Create(ctx, &networkingv1.ServiceCIDR{
-		ObjectMeta: metav1.ObjectMeta{Name: serviceName}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: s.CIDRs},
-	}, metav1.CreateOptions{})
-	return ignoreExists(err)
+	if len(s.CIDRs) == 2 && len(cidr.Spec.CIDRs) == 1 && s.CIDRs[0] == cidr.Spec.CIDRs[0] {
+		cidr = cidr.DeepCopy()
+		cidr.Spec.CIDRs = s.CIDRs
+		if cidr, err = ranges.Update(ctx, cidr, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("second family of the default ServiceCIDR: %w", err)
+		}
+	}
+	ready := meta.FindStatusCondition(cidr.Status.Conditions, networkingv1.ServiceCIDRConditionReady)
+	if cidr.DeletionTimestamp != nil || !slices.Equal(cidr.Spec.CIDRs, s.CIDRs) || ready != nil && ready.Status != metav1.ConditionUnknown {
+		return nil
+	}
+	condition := metav1apply.Condition().WithType(networkingv1.ServiceCIDRConditionReady).WithStatus(metav1.ConditionTrue).
+		WithMessage("Kubernetes default Service CIDR is ready").WithLastTransitionTime(metav1.Now())
+	_, err = ranges.ApplyStatus(ctx, networkingv1apply.ServiceCIDR(serviceName).WithStatus(networkingv1apply.ServiceCIDRStatus().WithConditions(condition)),
+		metav1.ApplyOptions{FieldManager: "kubernetes-service-cidr-controller", Force: true})
+	return err
 }
 
 // Run announces this server and keeps the endpoints up to date until ctx ends; then it withdraws the server.

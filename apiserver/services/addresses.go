@@ -50,7 +50,7 @@ func (t *taking) takeAddresses() {
 			t.takeNamed(spec.ClusterIPs[i], family)
 			continue
 		}
-		address, err := t.a.addresses.any(t.ctx, family, t.service)
+		address, err := t.any(family)
 		if err != nil {
 			t.fail(field.NewPath("spec", "clusterIPs"), spec.ClusterIPs, err)
 			return
@@ -71,7 +71,7 @@ func (t *taking) takeNamed(ip string, family corev1.IPFamily) {
 	if t.had.addresses[address] || familyOf(address) != family {
 		return
 	}
-	held, err := t.a.addresses.take(t.ctx, address, t.service)
+	held, err := t.takeOne(address)
 	if err != nil {
 		t.fail(field.NewPath("spec", "clusterIPs"), t.service.Spec.ClusterIPs, fmt.Errorf("failed to allocate IP %s: %w", ip, err))
 		return
@@ -128,9 +128,24 @@ func readyCIDR(cidr *networkingv1.ServiceCIDR) bool {
 // attempts is how often a random address is tried before the range is searched in order.
 const attempts = 32
 
+// give makes an address the Service's; a dry run only looks whether it could.
+func (t *taking) give(address netip.Addr) error {
+	if !t.dry {
+		return t.a.addresses.create(t.ctx, address, t.service)
+	}
+	_, err := t.a.addresses.resources.Get(ipAddresses).Open().Get(t.ctx, store.Key{Name: address.String()}, "")
+	switch {
+	case err == nil:
+		return apierrors.NewAlreadyExists(ipAddresses.GroupResource(), address.String())
+	case apierrors.IsNotFound(err):
+		return nil
+	}
+	return err
+}
+
 // any takes a free address, from the upper part of a range first: the lower part is for addresses that people choose.
-func (a *addresses) any(ctx context.Context, family corev1.IPFamily, service *corev1.Service) (netip.Addr, error) {
-	for _, prefix := range a.ranges(ctx, family) {
+func (t *taking) any(family corev1.IPFamily) (netip.Addr, error) {
+	for _, prefix := range t.a.addresses.ranges(t.ctx, family) {
 		size := sizeOf(prefix)
 		reserved := reservedOf(size)
 		for range attempts {
@@ -138,13 +153,13 @@ func (a *addresses) any(ctx context.Context, family corev1.IPFamily, service *co
 				break
 			}
 			address := nth(prefix, reserved+rand.Uint64N(size-reserved)+1)
-			if err := a.create(ctx, address, service); !apierrors.IsAlreadyExists(err) {
+			if err := t.give(address); !apierrors.IsAlreadyExists(err) {
 				return address, err
 			}
 		}
 		for i := range min(size, searchLimit) {
 			address := nth(prefix, size-i)
-			if err := a.create(ctx, address, service); !apierrors.IsAlreadyExists(err) {
+			if err := t.give(address); !apierrors.IsAlreadyExists(err) {
 				return address, err
 			}
 		}
@@ -185,22 +200,27 @@ func nth(prefix netip.Prefix, offset uint64) netip.Addr {
 	return address
 }
 
-// take takes a certain address. held says that the Service had it before: a crash may have left it so, or the Service is there.
-func (a *addresses) take(ctx context.Context, address netip.Addr, service *corev1.Service) (held bool, err error) {
-	ranges := a.ranges(ctx, familyOf(address))
+// inside says whether an address lies in a range, and names the ranges of its family.
+func (a *addresses) inside(ctx context.Context, address netip.Addr) (bool, string) {
 	inside := false
 	var texts []string
-	for _, prefix := range ranges {
+	for _, prefix := range a.ranges(ctx, familyOf(address)) {
 		last := nth(prefix, sizeOf(prefix)+1)
 		inside = inside || prefix.Contains(address) && address != prefix.Addr() && (address.Is6() || address != last)
 		texts = append(texts, prefix.String())
 	}
-	if !inside {
-		return false, refusal(fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", address, strings.Join(texts, ",")))
+	return inside, strings.Join(texts, ",")
+}
+
+// takeOne takes a certain address. held says that the Service had it before: a crash may have left it so, or the Service is there.
+func (t *taking) takeOne(address netip.Addr) (held bool, err error) {
+	a := &t.a.addresses
+	if inside, ranges := a.inside(t.ctx, address); !inside {
+		return false, refusal(fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", address, ranges))
 	}
-	err = a.create(ctx, address, service)
+	err = t.give(address)
 	if apierrors.IsAlreadyExists(err) {
-		if a.ownedBy(ctx, address, service) {
+		if a.ownedBy(t.ctx, address, t.service) {
 			return true, nil
 		}
 		return false, refusal("provided IP is already allocated")

@@ -133,7 +133,11 @@ type request struct {
 
 // take sets all bits in one transaction, so that a Service has all its ports or none.
 func (p *ports) take(t *taking, wanted *request) {
-	err := p.change(t.ctx, func(bits *big.Int) error {
+	change := p.change
+	if t.dry {
+		change = p.try
+	}
+	err := change(t.ctx, func(bits *big.Int) error {
 		t.new.ports = map[int32]bool{}
 		for port, path := range wanted.named {
 			switch {
@@ -199,23 +203,44 @@ func (p *ports) give(ctx context.Context, given map[int32]bool) error {
 	})
 }
 
+// try is change without the write.
+func (p *ports) try(ctx context.Context, edit func(*big.Int) error) error {
+	allocation, _, err := p.read(ctx)
+	if err != nil {
+		return err
+	}
+	return edit(new(big.Int).SetBytes(allocation.Data))
+}
+
+// read returns the range and the revision of its key, 0 if there is none yet.
+func (p *ports) read(ctx context.Context) (*corev1.RangeAllocation, int64, error) {
+	allocation := &corev1.RangeAllocation{}
+	found, err := p.etcd.Get(ctx, p.key)
+	if err == nil && len(found.Kvs) == 0 {
+		return allocation, 0, nil
+	}
+	if err == nil {
+		err = decodeRange(found.Kvs[0].Value, allocation)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("range of node ports: %w", err)
+	}
+	return allocation, found.Kvs[0].ModRevision, nil
+}
+
 // change reads, changes and writes the range, again when somebody else was faster.
 func (p *ports) change(ctx context.Context, edit func(*big.Int) error) error {
 	for {
-		read, err := p.etcd.Get(ctx, p.key)
+		allocation, revision, err := p.read(ctx)
 		if err != nil {
-			return fmt.Errorf("range of node ports: %w", err)
-		}
-		allocation, revision := &corev1.RangeAllocation{}, int64(0)
-		if len(read.Kvs) > 0 {
-			revision = read.Kvs[0].ModRevision
-			if err := decodeRange(read.Kvs[0].Value, allocation); err != nil {
-				return fmt.Errorf("range of node ports: %w", err)
-			}
+			return err
 		}
 		bits := new(big.Int).SetBytes(allocation.Data)
 		if err := edit(bits); err != nil {
 			return err
+		}
+		if slices.Equal(bits.Bytes(), allocation.Data) && revision > 0 {
+			return nil
 		}
 		allocation.Range = fmt.Sprintf("%d-%d", p.first, p.last)
 		allocation.Data = bits.Bytes()
@@ -268,20 +293,4 @@ func (a *Allocator) release(ctx context.Context, h holding) {
 	if err := a.ports.give(ctx, h.ports); err != nil {
 		klog.FromContext(ctx).Error(err, "Node ports not released", "service", h.service)
 	}
-}
-
-// Repair makes the range of node ports agree with the Services there are, which a crash between two writes may
-// have left apart.
-func (a *Allocator) Repair(ctx context.Context, services []*corev1.Service) error {
-	return a.ports.change(ctx, func(bits *big.Int) error {
-		bits.SetInt64(0)
-		for _, service := range services {
-			for port := range holdings(service).ports {
-				if port >= a.ports.first && port <= a.ports.last {
-					bits.SetBit(bits, int(port-a.ports.first), 1)
-				}
-			}
-		}
-		return nil
-	})
 }

@@ -91,13 +91,13 @@ func (a *Allocator) write(ctx context.Context, r *resource.Request, service, old
 	if errs := a.setFamilies(service, old); len(errs) > 0 {
 		return nil, invalid(service, errs)
 	}
-	t := &taking{a: a, ctx: context.WithoutCancel(ctx), service: service}
+	t := &taking{a: a, ctx: context.WithoutCancel(ctx), service: service, dry: r.DryRun}
 	if old != nil {
 		t.had = holdings(old)
 	}
 	t.takeAddresses()
 	t.takePorts()
-	if len(t.errs) > 0 || t.err != nil || r.DryRun {
+	if len(t.errs) > 0 || t.err != nil {
 		t.giveBack()
 	}
 	switch {
@@ -120,13 +120,19 @@ type taking struct {
 	a       *Allocator
 	ctx     context.Context
 	service *corev1.Service
+	// dry takes nothing: it only finds out what would be taken.
+	dry bool
 	// had is what the Service holds already, new what was taken now.
 	had, new holding
 	errs     field.ErrorList
 	err      error
 }
 
-func (t *taking) giveBack() { t.a.release(t.ctx, t.new) }
+func (t *taking) giveBack() {
+	if !t.dry {
+		t.a.release(t.ctx, t.new)
+	}
+}
 
 // fail sorts an error: one of the client's goes to the field, others end the write.
 func (t *taking) fail(path *field.Path, value any, err error) {

@@ -236,3 +236,28 @@ func TestServicesOfTwoFamilies(t *testing.T) {
 		}), "expected an")
 	})
 }
+
+// TestAddressesAreRepaired: a Service whose IPAddress somebody deletes, or gives to somebody else, gets it back, since the address is in its spec.
+func TestAddressesAreRepaired(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.create(service("mine", at("10.96.0.20")))
+	addresses := s.NetworkingV1().IPAddresses()
+	held := func(what string) {
+		t.Helper()
+		watch, err := addresses.Watch(s.Context(), metav1.ListOptions{FieldSelector: "metadata.name=10.96.0.20"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer watch.Stop()
+		for s.holder("10.96.0.20") != "mine" {
+			if _, open := <-watch.ResultChan(); !open {
+				t.Fatalf("%s: the watch ended before the address was back", what)
+			}
+		}
+	}
+	if err := addresses.Delete(s.Context(), "10.96.0.20", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	held("deleted")
+}
