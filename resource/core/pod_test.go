@@ -282,6 +282,7 @@ func TestResizing(t *testing.T) {
 			Requests: corev1.ResourceList{"cpu": apiresource.MustParse(cpu)},
 			Limits:   corev1.ResourceList{"cpu": apiresource.MustParse("2")},
 		}
+		pod.Status.QOSClass = corev1.PodQOSBurstable
 		return pod
 	}
 	resize := func(pod, old *corev1.Pod) field.ErrorList {
@@ -308,8 +309,9 @@ func TestResizing(t *testing.T) {
 		guaranteed := corev1.ResourceList{"cpu": apiresource.MustParse("1"), "memory": apiresource.MustParse("1Gi")}
 		old, pod := goodPod(), goodPod()
 		old.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: guaranteed, Limits: guaranteed}
+		old.Status.QOSClass = corev1.PodQOSGuaranteed
 		pod.Spec.Containers[0].Resources = corev1.ResourceRequirements{Limits: guaranteed, Requests: corev1.ResourceList{"cpu": apiresource.MustParse("500m"), "memory": apiresource.MustParse("1Gi")}}
-		expect(t, resize(pod, old), `spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing`)
+		expect(t, resize(pod, old), `spec: Invalid value: "Guaranteed": Pod QOS Class may not change as a result of resizing`)
 	})
 }
 
@@ -338,7 +340,7 @@ func TestContainersDoNotRiseAgain(t *testing.T) {
 	pod.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "10.0.0.2"}}
 	expect(t, validatePodStatus(nil, pod, old),
 		"status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state",
-		`status.podIPs: Invalid value: ["10.0.0.1","10.0.0.2"]: may specify no more than one IP for each IP family`)
+		`status.podIPs: Invalid value: [{"ip":"10.0.0.1"},{"ip":"10.0.0.2"}]: may specify no more than one IP for each IP family`)
 }
 
 func TestWarnings(t *testing.T) {

@@ -43,7 +43,9 @@ func preparePodStatus(_ *resource.Request, pod, old *corev1.Pod) {
 	pod.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
 	pod.OwnerReferences = old.OwnerReferences
 	pod.Generation = old.Generation
-	pod.Status.QOSClass = old.Status.QOSClass
+	if pod.Status.QOSClass == "" {
+		pod.Status.QOSClass = old.Status.QOSClass // kubelets of old left it out
+	}
 	// The older field is what older kubelets write; the newer ones follow it.
 	defaultPodStatus(&pod.Status)
 }
@@ -55,24 +57,26 @@ func prepareEphemeralContainers(_ *resource.Request, pod, old *corev1.Pod) {
 	pod.Spec.EphemeralContainers, pod.ResourceVersion, pod.ManagedFields = containers, version, fields
 }
 
-// prepareResize lets only resources and resize policies of containers change (KEP-1287).
+// prepareResize lets only resources and resize policies change (KEP-1287, KEP-5419). Containers that are not the same ones are left for
+// validation to refuse.
 func prepareResize(_ *resource.Request, pod, old *corev1.Pod) {
+	if len(pod.Spec.Containers) != len(old.Spec.Containers) || len(pod.Spec.InitContainers) != len(old.Spec.InitContainers) {
+		return
+	}
 	wanted, version, fields := pod.Spec, pod.ResourceVersion, pod.ManagedFields
 	*pod = *old.DeepCopy()
 	pod.ResourceVersion, pod.ManagedFields = version, fields
-	resizeContainers(pod.Spec.Containers, wanted.Containers)
-	resizeContainers(pod.Spec.InitContainers, wanted.InitContainers)
+	pod.Spec.Resources = wanted.Resources
+	pod.Spec.Containers = resizeContainers(pod.Spec.Containers, wanted.Containers)
+	pod.Spec.InitContainers = resizeContainers(pod.Spec.InitContainers, wanted.InitContainers)
 }
 
-func resizeContainers(containers, wanted []corev1.Container) {
-	byName := make(map[string]*corev1.Container, len(wanted))
-	for i := range wanted {
-		byName[wanted[i].Name] = &wanted[i]
-	}
+func resizeContainers(containers, wanted []corev1.Container) []corev1.Container {
 	for i := range containers {
-		if w := byName[containers[i].Name]; w != nil {
-			containers[i].Resources, containers[i].ResizePolicy = w.Resources, w.ResizePolicy
-			requestsFromLimits(&containers[i].Resources)
+		if containers[i].Name != wanted[i].Name {
+			return wanted
 		}
+		containers[i].Resources, containers[i].ResizePolicy = wanted[i].Resources, wanted[i].ResizePolicy
 	}
+	return containers
 }

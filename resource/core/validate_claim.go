@@ -126,8 +126,15 @@ func validateClaimUpdate(r *resource.Request, claim, old *corev1.PersistentVolum
 	}
 	errs = append(errs, sizeUpdate(claim, old)...)
 	errs = append(errs, Immutable(claim.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
-	if at := specPath.Child("volumeAttributesClassName"); old.Spec.VolumeAttributesClassName != nil && claim.Spec.VolumeAttributesClassName == nil {
-		errs = append(errs, field.Forbidden(at, "update from non-nil value to nil is forbidden"))
+	if old.Status.CurrentVolumeAttributesClassName == nil || ptr.Equal(claim.Spec.VolumeAttributesClassName, old.Spec.VolumeAttributesClassName) {
+		return errs
+	}
+	const still = " is forbidden when status.currentVolumeAttributesClassName is not nil" // a class can be changed, but not taken away
+	switch at, class := specPath.Child("volumeAttributesClassName"), claim.Spec.VolumeAttributesClassName; {
+	case class == nil:
+		errs = append(errs, field.Forbidden(at, "update to nil"+still))
+	case *class == "":
+		errs = append(errs, field.Forbidden(at, "update to empty string"+still))
 	}
 	return errs
 }

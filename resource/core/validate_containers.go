@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -91,8 +90,11 @@ func notForInit(c *corev1.Container, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(path.Child(f.name), "may not be set for init containers without restartPolicy=Always"))
 		}
 	}
-	if len(c.ResizePolicy) > 0 {
-		errs = append(errs, field.Invalid(path.Child("resizePolicy"), c.ResizePolicy, "must not be set for init containers"))
+	for i, p := range c.ResizePolicy {
+		if p.RestartPolicy == corev1.RestartContainer {
+			errs = append(errs, field.Invalid(path.Child("resizePolicy").Index(i).Child("restartPolicy"), p.RestartPolicy,
+				"must not be set to 'RestartContainer' for non-sidecar initContainers"))
+		}
 	}
 	return errs
 }
@@ -208,7 +210,7 @@ func resizePolicies(policies []corev1.ContainerResizePolicy, restart corev1.Rest
 		errs = append(errs, OneOf(p.ResourceName, path, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		errs = append(errs, OneOf(p.RestartPolicy, path, corev1.NotRequired, corev1.RestartContainer)...)
 		if restart == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired {
-			errs = append(errs, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+			errs = append(errs, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 		}
 	}
 	return errs
@@ -224,34 +226,25 @@ const (
 func restartRules(c *corev1.Container, path *field.Path) field.ErrorList {
 	errs := oneOfIfSet(c.RestartPolicy, path.Child("restartPolicy"),
 		corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)
-	at := path.Child("restartPolicyRules")
-	if len(c.RestartPolicyRules) == 0 {
-		return errs
-	}
-	if c.RestartPolicy == nil {
+	rules, at := c.RestartPolicyRules, path.Child("restartPolicyRules")
+	if c.RestartPolicy == nil && len(rules) > 0 {
 		errs = append(errs, field.Required(path.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
-	} else if Sidecar(c) {
-		errs = append(errs, field.Forbidden(at, "restartPolicyRules cannot be set when restartPolicy is Always"))
 	}
-	if len(c.RestartPolicyRules) > maxRestartRules {
-		errs = append(errs, field.TooLong(at, c.RestartPolicyRules, maxRestartRules))
+	if len(rules) > maxRestartRules {
+		errs = append(errs, field.TooMany(at, len(rules), maxRestartRules))
 	}
-	for i, rule := range c.RestartPolicyRules {
-		errs = append(errs, OneOf(rule.Action, at.Index(i).Child("action"), corev1.ContainerRestartRuleActionRestart, "RestartAllContainers")...)
+	for i, rule := range rules {
+		errs = append(errs, oneOfIfSet(&rule.Action, at.Index(i).Child("action"),
+			corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
 		codes := at.Index(i).Child("exitCodes")
 		if rule.ExitCodes == nil {
 			errs = append(errs, field.Required(codes, "must be specified"))
 			continue
 		}
-		errs = append(errs, OneOf(rule.ExitCodes.Operator, codes.Child("operator"),
+		errs = append(errs, oneOfIfSet(&rule.ExitCodes.Operator, codes.Child("operator"),
 			corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
 		if len(rule.ExitCodes.Values) > maxExitCodes {
-			errs = append(errs, field.TooLong(codes.Child("values"), rule.ExitCodes.Values, maxExitCodes))
-		}
-		sorted := slices.Clone(rule.ExitCodes.Values)
-		slices.Sort(sorted)
-		if len(slices.Compact(sorted)) != len(rule.ExitCodes.Values) {
-			errs = append(errs, field.Duplicate(codes.Child("values"), rule.ExitCodes.Values))
+			errs = append(errs, field.TooMany(codes.Child("values"), len(rule.ExitCodes.Values), maxExitCodes))
 		}
 	}
 	return errs

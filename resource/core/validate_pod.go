@@ -29,7 +29,7 @@ func validatePod(_ *resource.Request, pod *corev1.Pod) field.ErrorList {
 	if pod.Spec.NodeName != "" && len(pod.Spec.SchedulingGates) > 0 {
 		errs = append(errs, field.Forbidden(specPath.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
 	}
-	return errs
+	return append(errs, profilesAgree(pod)...)
 }
 
 // podItself checks what must hold for a pod at all times.
@@ -89,7 +89,7 @@ func podAnnotations(annotations map[string]string, spec *corev1.PodSpec, path *f
 			errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer"))
 		}
 	}
-	return errs
+	return append(errs, profileAnnotations(annotations, spec, path)...)
 }
 
 // check goes through a pod's spec in upstream's order. meta is nil for templates.
@@ -99,7 +99,7 @@ func (c *podCheck) check(meta *metav1.ObjectMeta, path *field.Path) field.ErrorL
 		c.grace = *spec.TerminationGracePeriodSeconds
 	}
 	errs := c.volumes(spec.Volumes, meta, path.Child("volumes"))
-	errs = append(errs, c.podClaims(path.Child("resourceClaims"))...)
+	errs = append(errs, c.podClaims(meta, path.Child("resourceClaims"))...)
 	errs = append(errs, c.mainContainers(path.Child("containers"))...)
 	errs = append(errs, c.initContainers(path.Child("initContainers"))...)
 	errs = append(errs, c.ephemeralContainers(path.Child("ephemeralContainers"))...)

@@ -34,7 +34,10 @@ func validatePodUpdate(_ *resource.Request, pod, old *corev1.Pod) field.ErrorLis
 		return errs
 	}
 	if more := deadlineUpdate(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, specPath.Child("activeDeadlineSeconds")); len(more) > 0 {
-		return append(errs, more...)
+		errs = append(errs, more...)
+		if pod.Spec.ActiveDeadlineSeconds != nil {
+			return errs
+		}
 	}
 	errs = append(errs, tolerationsUpdate(pod.Spec.Tolerations, old.Spec.Tolerations, specPath.Child("tolerations"))...)
 	errs = append(errs, gatesUpdate(pod.Spec.SchedulingGates, old.Spec.SchedulingGates, specPath.Child("schedulingGates"))...)
@@ -146,7 +149,7 @@ func gatedUpdate(spec, old *corev1.PodSpec) field.ErrorList {
 	for key, value := range old.NodeSelector {
 		if now, ok := spec.NodeSelector[key]; !ok || now != value {
 			errs = append(errs, field.Invalid(specPath.Child("nodeSelector"), spec.NodeSelector,
-				"only additions to spec.nodeSelector are allowed (no deletions or mutations)"))
+				"only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
 			break
 		}
 	}

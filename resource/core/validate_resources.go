@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -100,11 +101,19 @@ func claimNames(claims []corev1.ResourceClaim, known sets.Set[string], path *fie
 }
 
 // podClaims checks spec.resourceClaims and remembers their names.
-func (c *podCheck) podClaims(path *field.Path) field.ErrorList {
+func (c *podCheck) podClaims(meta *metav1.ObjectMeta, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	c.claims = sets.New[string]()
+	static := false
+	if meta != nil {
+		_, static = meta.Annotations[corev1.MirrorPodAnnotationKey]
+	}
 	for i := range c.spec.ResourceClaims {
 		claim, at := &c.spec.ResourceClaims[i], path.Index(i)
+		if static {
+			errs = append(errs, field.Forbidden(field.NewPath(""), "static pods do not support resource claims"))
+			continue
+		}
 		errs = append(errs, label(claim.Name, at.Child("name"))...)
 		if c.claims.Has(claim.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), claim.Name))
@@ -134,6 +143,9 @@ func (c *podCheck) podResources(path *field.Path) field.ErrorList {
 	if whole == nil {
 		return nil
 	}
+	if c.spec.OS != nil && c.spec.OS.Name == corev1.Windows {
+		return field.ErrorList{field.Forbidden(path, "may not be set for a windows pod")}
+	}
 	var errs field.ErrorList
 	if whole.Claims != nil {
 		errs = append(errs, field.Forbidden(path.Child("claims"), "claims may not be set for Resources at pod-level"))
@@ -150,15 +162,23 @@ func (c *podCheck) podResources(path *field.Path) field.ErrorList {
 	return append(errs, c.withinPod(path)...)
 }
 
-// withinPod: no container's limit is above the pod's.
+// withinPod: no container's limit is above the pod's, nor all together's of huge pages, which are never promised twice.
 func (c *podCheck) withinPod(path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	limits := Together(c.spec, func(c *corev1.Container) corev1.ResourceList { return c.Resources.Limits })
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		sum := limits[name]
+		if most, ok := c.spec.Resources.Limits[name]; ok && isHugePages(name) && sum.Cmp(most) > 0 {
+			errs = append(errs, field.Invalid(path.Child("limits").Key(string(name)), most.String(),
+				"must be greater than or equal to aggregate container limits of "+sum.String()))
+		}
+	}
 	for i := range c.spec.Containers {
 		for _, name := range slices.Sorted(maps.Keys(c.spec.Containers[i].Resources.Limits)) {
 			limit := c.spec.Containers[i].Resources.Limits[name]
 			if most, ok := c.spec.Resources.Limits[name]; ok && limit.Cmp(most) > 0 {
-				errs = append(errs, field.Invalid(path.Child("limits").Key(string(name)), most.String(),
-					"must be greater than or equal to the container limits of "+limit.String()))
+				errs = append(errs, field.Invalid(path.Child("containers").Index(i).Key(string(name)).Child("limits"), limit.String(),
+					"must be less than or equal to pod limits of "+most.String()))
 			}
 		}
 	}

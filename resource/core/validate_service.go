@@ -22,7 +22,7 @@ func headless(s *corev1.Service) bool {
 // validateService checks a service with all that was allocated for it.
 func validateService(_ *resource.Request, s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
-	var errs field.ErrorList
+	errs := topologyAnnotations(s)
 	if len(spec.Ports) == 0 && !headless(s) && spec.Type != corev1.ServiceTypeExternalName {
 		errs = append(errs, field.Required(specPath.Child("ports"), ""))
 	}
@@ -45,23 +45,23 @@ func validateService(_ *resource.Request, s *corev1.Service) field.ErrorList {
 	return append(errs, trafficPolicies(s)...)
 }
 
-// kubeletPort must not be taken by load balancers: some clouds would cut nodes off.
-const kubeletPort = 10250
+// topologyAnnotations: the annotation has had two names, which must not contradict each other.
+func topologyAnnotations(s *corev1.Service) field.ErrorList {
+	hints, old := s.Annotations[corev1.DeprecatedAnnotationTopologyAwareHints]
+	mode, now := s.Annotations[corev1.AnnotationTopologyMode]
+	if !old || !now || hints == mode {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(metaPath.Child("annotations").Key(corev1.AnnotationTopologyMode), mode,
+		fmt.Sprintf("must match annotations[%s] when both are specified", corev1.DeprecatedAnnotationTopologyAwareHints))}
+}
 
 // serviceType checks what each type of service must and must not have.
 func serviceType(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
 	var errs field.ErrorList
 	switch spec.Type {
-	case corev1.ServiceTypeLoadBalancer:
-		for i, port := range spec.Ports {
-			if port.Port == kubeletPort {
-				errs = append(errs, field.Invalid(specPath.Child("ports").Index(i), port.Port,
-					fmt.Sprintf("may not expose port %v externally since it is used by kubelet", kubeletPort)))
-			}
-		}
-		fallthrough
-	case corev1.ServiceTypeNodePort:
+	case corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort:
 		if headless(s) {
 			errs = append(errs, field.Invalid(specPath.Child("clusterIPs").Index(0), spec.ClusterIPs[0],
 				fmt.Sprintf("may not be set to 'None' for %s services", spec.Type)))

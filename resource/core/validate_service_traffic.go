@@ -119,7 +119,7 @@ func validateServiceStatus(_ *resource.Request, s, _ *corev1.Service) field.Erro
 	path := statusPath.Child("loadBalancer", "ingress")
 	points := s.Status.LoadBalancer.Ingress
 	if s.Spec.Type != corev1.ServiceTypeLoadBalancer && len(points) > 0 {
-		return field.ErrorList{field.Forbidden(path, "may only be used when `spec.type` is \"LoadBalancer\"")}
+		return field.ErrorList{field.Forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")}
 	}
 	var errs field.ErrorList
 	for i, point := range points {
