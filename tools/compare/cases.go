@@ -15,6 +15,8 @@ type comparison struct {
 	pair    pair
 	schemas *schemas
 	report  *report
+	// every is of how many mutations one is sent: 1 for all.
+	every int
 }
 
 // furnish makes what the corpus needs: a namespace, and the account that a controller would put there.
@@ -107,14 +109,20 @@ func (s *subject) each(ctx context.Context, name string, ours, theirs call) (a, 
 }
 
 // inParallel runs dry requests a few at a time.
-func (s *subject) inParallel(tasks []func()) {
+func (s *subject) inParallel(ctx context.Context, tasks []func()) {
 	lanes := 4
 	if s.kind == "Service" {
 		lanes = 1 // dry runs hold the addresses that they ask for
 	}
 	var wait sync.WaitGroup
 	lane := make(chan struct{}, lanes)
-	for _, task := range tasks {
+	for i, task := range tasks {
+		if i%s.every != 0 {
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
 		lane <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-lane }()
@@ -129,17 +137,14 @@ func (s *subject) sweepCreate(ctx context.Context) {
 	path := s.collection + "?dryRun=All&fieldValidation=Warn"
 	s.same(ctx, "create dry", call{method: "POST", path: path, body: s.manifest})
 	var tasks []func()
-	for _, m := range s.schemas.mutations(s.manifest, s.shape) {
-		body := copyOf(s.manifest).(map[string]any)
-		m.apply(body)
-		tasks = append(tasks, func() { s.same(ctx, "create: "+m.name, call{method: "POST", path: path, body: body}) })
+	for _, m := range append(s.schemas.mutations(s.manifest, s.shape), metadataMutations()...) {
+		tasks = append(tasks, func() {
+			body := copyOf(s.manifest).(map[string]any)
+			m.apply(body)
+			s.same(ctx, "create: "+m.name, call{method: "POST", path: path, body: body})
+		})
 	}
-	for _, m := range metadataMutations() {
-		body := copyOf(s.manifest).(map[string]any)
-		m.apply(body)
-		tasks = append(tasks, func() { s.same(ctx, "create: "+m.name, call{method: "POST", path: path, body: body}) })
-	}
-	s.inParallel(tasks)
+	s.inParallel(ctx, tasks)
 }
 
 // store makes the object, with its status.
@@ -199,15 +204,15 @@ func (s *subject) sweep(ctx context.Context, what, path string, mutations []muta
 	path += "?dryRun=All&fieldValidation=Warn"
 	var tasks []func()
 	for _, m := range mutations {
-		ours, theirs := copyOf(s.theirs).(map[string]any), copyOf(s.theirs).(map[string]any)
-		own(ours, s.ours)
-		m.apply(ours)
-		m.apply(theirs)
 		tasks = append(tasks, func() {
+			ours, theirs := copyOf(s.theirs).(map[string]any), copyOf(s.theirs).(map[string]any)
+			own(ours, s.ours)
+			m.apply(ours)
+			m.apply(theirs)
 			s.each(ctx, what+": "+m.name, call{method: "PUT", path: path, body: ours}, call{method: "PUT", path: path, body: theirs})
 		})
 	}
-	s.inParallel(tasks)
+	s.inParallel(ctx, tasks)
 }
 
 // own gives an object the identity that it has on a server.

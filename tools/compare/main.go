@@ -25,11 +25,12 @@ func main() {
 	kinds := flag.String("kinds", "", "kinds to compare, separated by commas; all of the corpus if empty")
 	wire := flag.String("wire", "", "folder of further objects as GROUP.VERSION.KIND.json, which are only created")
 	detail := flag.Int("detail", 3, "examples to print of each difference")
+	every := flag.Int("every", 1, "send each so-manieth mutation only")
 	documents := flag.Bool("documents", false, "compare discovery, OpenAPI and version instead of kinds")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, options{*ours, *theirs, *wire, split(*kinds), *detail, *documents}); err != nil {
+	if err := run(ctx, options{*ours, *theirs, *wire, split(*kinds), *detail, max(*every, 1), *documents}); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
@@ -38,7 +39,7 @@ func main() {
 type options struct {
 	ours, theirs, wire string
 	kinds              []string
-	detail             int
+	detail, every      int
 	documents          bool
 }
 
@@ -67,7 +68,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	c := &comparison{pair: pair, schemas: schemas, report: report}
+	c := &comparison{pair: pair, schemas: schemas, report: report, every: o.every}
 	if err := c.furnish(ctx); err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ func (m *mutator) value(v any, of *shape, path []any, missing int) {
 	if v == nil {
 		m.set(path, "sample", m.schemas.sample(of, 4))
 		m.set(path, "minimal", minimal(of))
-		if missing++; missing > 2 {
-			return
+		if missing++; missing > 1 {
+			return // a sample of what lies above had it
 		}
 	} else {
 		m.set(path, "absent", absent{})

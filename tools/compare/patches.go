@@ -55,7 +55,7 @@ func (s *subject) patches(ctx context.Context) {
 			}
 		}
 	}
-	s.inParallel(tasks)
+	s.inParallel(ctx, tasks)
 }
 
 // oddPatches are wrong in themselves.
