@@ -267,6 +267,8 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 func (s *Server) keep(ctx context.Context, keeper *bootstrap.Service) error {
 	var background sync.WaitGroup
 	defer background.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if keeper != nil {
 		background.Go(func() { keeper.Run(ctx) })
 	}
