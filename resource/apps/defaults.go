@@ -75,7 +75,7 @@ func defaultStatefulSet(s *appsv1.StatefulSet) {
 	}
 	if strategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && strategy.RollingUpdate != nil {
 		setIfNil(&strategy.RollingUpdate.Partition, 0)
-		setIfNil(&strategy.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
+		strategy.RollingUpdate.MaxUnavailable = nil // dropped, as upstream does by default
 	}
 	if s.Spec.PersistentVolumeClaimRetentionPolicy == nil {
 		s.Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{}

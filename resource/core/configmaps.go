@@ -13,7 +13,7 @@ func ConfigMaps() *resource.Kind {
 		Short: []string{"cm"}, Scope: resource.Namespaced,
 		Columns: []resource.Column[*corev1.ConfigMap]{
 			resource.Name[*corev1.ConfigMap](),
-			resource.Number("Data", corev1.ConfigMap{}.SwaggerDoc()["data"], func(c *corev1.ConfigMap) int64 { return int64(len(c.Data) + len(c.BinaryData)) }),
+			{Name: "Data", Description: corev1.ConfigMap{}.SwaggerDoc()["data"], Value: func(c *corev1.ConfigMap) any { return int64(len(c.Data) + len(c.BinaryData)) }}, // a number, called a string
 			resource.Age[*corev1.ConfigMap](),
 		},
 		Validate: validateConfigMap, ValidateUpdate: validateConfigMapUpdate,

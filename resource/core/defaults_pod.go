@@ -29,6 +29,7 @@ func DefaultPodTemplate(template *corev1.PodTemplateSpec) { DefaultPodSpec(&temp
 
 // DefaultPodSpec fills in what pods and pod templates share.
 func DefaultPodSpec(spec *corev1.PodSpec) {
+	dropUnserved(spec)
 	setIfEmpty(&spec.DNSPolicy, corev1.DNSClusterFirst)
 	setIfEmpty(&spec.RestartPolicy, corev1.RestartPolicyAlways)
 	setIfEmpty(&spec.SchedulerName, corev1.DefaultSchedulerName)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -268,4 +269,42 @@ func TestEventsAreAboutTheirNamespace(t *testing.T) {
 		`reportingComponent: Invalid value: "": name part must be non-empty`,
 		`reportingComponent: Invalid value: "": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,
 		"reportingInstance: Required value", "action: Required value", "reason: Required value")
+}
+
+// TestServiceWarnings are those that concern what still works, but not for ever.
+func TestServiceWarnings(t *testing.T) {
+	t.Parallel()
+	s := &corev1.Service{Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeClusterIP, ExternalIPs: []string{"192.0.2.1"}, ExternalName: "example.com", SessionAffinity: corev1.ServiceAffinityNone,
+		TrafficDistribution: ptr.To(corev1.ServiceTrafficDistributionPreferClose),
+	}}
+	want := []string{
+		"spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+		`spec.externalName is ignored when spec.type is not "ExternalName"`,
+		`spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"`,
+	}
+	if got := warnService(nil, s, s); !slices.Equal(got, want) {
+		t.Errorf("warnings: %q", got)
+	}
+}
+
+// TestUnionsNameWhatIsTooMuch in upstream's spelling, typing errors included: clients match on it.
+func TestUnionsNameWhatIsTooMuch(t *testing.T) {
+	t.Parallel()
+	pod := goodPod()
+	pod.Spec.Volumes = []corev1.Volume{
+		{Name: "two", VolumeSource: corev1.VolumeSource{
+			EmptyDir: &corev1.EmptyDirVolumeSource{}, DownwardAPI: &corev1.DownwardAPIVolumeSource{},
+		}},
+		{Name: "projected", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			DefaultMode: ptr.To[int32](0o444),
+			Sources: []corev1.VolumeProjection{{
+				Secret:    &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}},
+				ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "c"}},
+			}},
+		}}},
+	}
+	expect(t, validatePod(nil, pod),
+		"spec.volumes[0].downwarAPI: Forbidden: may not specify more than 1 volume type",
+		"spec.volumes[1].projected.sources[0]: Forbidden: may not specify more than 1 volume type per source")
 }

@@ -11,7 +11,6 @@ import (
 func preparePod(r *resource.Request, pod *corev1.Pod) {
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: QOSClass(pod)}
-	dropUnserved(&pod.Spec)
 	for _, gate := range pod.Spec.SchedulingGates {
 		if gate.Name != "" {
 			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
@@ -25,15 +24,24 @@ func preparePod(r *resource.Request, pod *corev1.Pod) {
 	mergeMatchLabelKeys(pod)
 }
 
-// dropUnserved drops what upstream drops by default, since the kinds that it names are not served.
-func dropUnserved(spec *corev1.PodSpec) { spec.SchedulingGroup = nil }
-
-func preparePodUpdate(_ *resource.Request, pod, old *corev1.Pod) {
-	pod.Status = old.Status
-	if old.Spec.SchedulingGroup == nil {
-		dropUnserved(&pod.Spec)
+// dropUnserved drops the fields of alpha features, which upstream drops as well where they are not turned on.
+func dropUnserved(spec *corev1.PodSpec) {
+	spec.SchedulingGroup = nil
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			if list[i].Lifecycle != nil {
+				list[i].Lifecycle.StopSignal = nil
+			}
+		}
+	}
+	for i := range spec.EphemeralContainers {
+		if spec.EphemeralContainers[i].Lifecycle != nil {
+			spec.EphemeralContainers[i].Lifecycle.StopSignal = nil
+		}
 	}
 }
+
+func preparePodUpdate(_ *resource.Request, pod, old *corev1.Pod) { pod.Status = old.Status }
 
 // preparePodStatus keeps all but the status and metadata; owners, deletion and what only the kubelet's resize
 // may report are not for everybody with access to status either.

@@ -18,7 +18,7 @@ func Secrets() *resource.Kind {
 		Columns: []resource.Column[*corev1.Secret]{
 			resource.Name[*corev1.Secret](),
 			resource.Text("Type", corev1.Secret{}.SwaggerDoc()["type"], func(s *corev1.Secret) string { return string(s.Type) }),
-			resource.Number("Data", corev1.Secret{}.SwaggerDoc()["data"], func(s *corev1.Secret) int64 { return int64(len(s.Data)) }),
+			{Name: "Data", Description: corev1.Secret{}.SwaggerDoc()["data"], Value: func(s *corev1.Secret) any { return int64(len(s.Data)) }}, // a number, called a string
 			resource.Age[*corev1.Secret](),
 		},
 		Validate: validateSecret, ValidateUpdate: validateSecretUpdate, Warn: warnSecret,

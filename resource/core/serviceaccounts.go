@@ -17,7 +17,7 @@ func ServiceAccounts() *resource.Kind {
 		},
 		Columns: []resource.Column[*corev1.ServiceAccount]{
 			resource.Name[*corev1.ServiceAccount](),
-			resource.Number("Secrets", corev1.ServiceAccount{}.SwaggerDoc()["secrets"], func(s *corev1.ServiceAccount) int64 { return int64(len(s.Secrets)) }),
+			{Name: "Secrets", Description: corev1.ServiceAccount{}.SwaggerDoc()["secrets"], Value: func(s *corev1.ServiceAccount) any { return int64(len(s.Secrets)) }}, // a number, called a string
 			resource.Age[*corev1.ServiceAccount](),
 		},
 		PrepareCreate: func(_ *resource.Request, a *corev1.ServiceAccount) { bareSecrets(a) },

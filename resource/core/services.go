@@ -15,7 +15,7 @@ func Services() *resource.Kind {
 		Short: []string{"svc"}, Categories: []string{"all"}, Scope: resource.Namespaced,
 		StorageKey:     "services/specs",
 		CreateOnUpdate: true,
-		Default:        defaultService, ValidateName: apivalidation.NameIsDNS1035Label,
+		Default:        defaultService, ValidateName: apivalidation.NameIsDNSLabel,
 		Views: []resource.View[*corev1.Service]{{Name: "status", Validate: validateServiceStatus, Prepare: func(_ *resource.Request, obj, old *corev1.Service) { obj.Spec = old.Spec }}},
 		Connectors: []resource.Connector{
 			{Name: "proxy", Kind: schema.GroupVersionKind{Group: "", Version: "v1", Kind: "ServiceProxyOptions"}, Verbs: []string{"create", "delete", "get", "patch", "update"}},

@@ -104,7 +104,7 @@ func (c *podCheck) container(container *corev1.Container, path *field.Path) fiel
 	errs := label(container.Name, path.Child("name"))
 	errs = append(errs, given(container.Image, path.Child("image"))...)
 	errs = append(errs, OneOf(container.TerminationMessagePolicy, path.Child("terminationMessagePolicy"),
-		corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
+		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, containerPorts(container.Ports, path.Child("ports"))...)
 	errs = append(errs, c.env(container.Env, path.Child("env"))...)
 	errs = append(errs, envFrom(container.EnvFrom, path.Child("envFrom"))...)

@@ -74,7 +74,7 @@ func (c *podCheck) envSource(v *corev1.EnvVar, path *field.Path) field.ErrorList
 }
 
 func keyRef(name, key string, path *field.Path) field.ErrorList {
-	errs := given(name, path.Child("name"))
+	errs := DNSSubdomain(name, path.Child("name"))
 	if key == "" {
 		return append(errs, field.Required(path.Child("key"), ""))
 	}
@@ -88,7 +88,7 @@ func (c *podCheck) fileKeyRef(ref *corev1.FileKeySelector, path *field.Path) fie
 		errs = append(errs, invalidEach(path.Child("key"), ref.Key, validation.IsRelaxedEnvVarName(ref.Key))...)
 	}
 	errs = append(errs, given(ref.VolumeName, path.Child("volumeName"))...)
-	if v := c.known[ref.VolumeName]; ref.VolumeName != "" && v == nil {
+	if v := c.known[ref.VolumeName]; v == nil {
 		errs = append(errs, field.NotFound(path.Child("volumeName"), ref.VolumeName))
 	} else if v != nil && v.EmptyDir == nil {
 		errs = append(errs, field.Invalid(path.Child("volumeName"), ref.VolumeName, "referenced volume must be of type emptyDir"))

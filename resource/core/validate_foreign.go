@@ -79,7 +79,7 @@ func (c *podCheck) operatingSystem(path *field.Path) field.ErrorList {
 	}
 	switch at := path.Child("os"); os.Name {
 	case "":
-		return field.ErrorList{field.Required(at.Child("name"), "cannot be empty")}
+		return field.ErrorList{field.Required(at.Child("name"), "")}
 	case corev1.Linux:
 		return c.foreign(path, "windows options cannot be set for a linux pod", linuxForbids)
 	case corev1.Windows:

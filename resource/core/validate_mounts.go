@@ -33,8 +33,8 @@ func (c *podCheck) mounts(container *corev1.Container, path *field.Path) field.E
 			errs = append(errs, field.Invalid(at.Child("mountPath"), m.MountPath, "must not already exist as a path in volumeDevices"))
 		}
 		errs = append(errs, subPaths(m, at)...)
-		errs = append(errs, propagation(m, container, at.Child("mountPropagation"))...)
-		errs = append(errs, readOnly(m, at.Child("recursiveReadOnly"))...)
+		errs = append(errs, propagation(m, container, path.Child("mountPropagation"))...)
+		errs = append(errs, readOnly(m, path.Child("recursiveReadOnly"))...)
 	}
 	return errs
 }

@@ -109,7 +109,7 @@ func (c *podCheck) check(meta *metav1.ObjectMeta, path *field.Path) field.ErrorL
 	errs = append(errs, OneOf(spec.RestartPolicy, path.Child("restartPolicy"),
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
 	errs = append(errs, OneOf(spec.DNSPolicy, path.Child("dnsPolicy"),
-		corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault, corev1.DNSNone)...)
+		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
 	errs = append(errs, metav1validation.ValidateLabels(spec.NodeSelector, path.Child("nodeSelector"))...)
 	errs = append(errs, c.podSecurity(spec.SecurityContext, path.Child("securityContext"))...)
 	errs = append(errs, affinity(spec.Affinity, path.Child("affinity"))...)
@@ -127,7 +127,9 @@ func (c *podCheck) check(meta *metav1.ObjectMeta, path *field.Path) field.ErrorL
 	}
 	errs = append(errs, Tolerations(spec.Tolerations, path.Child("tolerations"))...)
 	errs = append(errs, hostAliases(spec.HostAliases, path.Child("hostAliases"))...)
-	errs = append(errs, oneOfIfSet(spec.PreemptionPolicy, path.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+	if spec.PreemptionPolicy != nil {
+		errs = append(errs, OneOf(*spec.PreemptionPolicy, path.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+	}
 	if spec.Overhead != nil {
 		errs = append(errs, Overhead(spec.Overhead, path.Child("overhead"))...)
 	}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -58,9 +57,6 @@ func (c *podCheck) lifecycle(lifecycle *corev1.Lifecycle, path *field.Path) fiel
 	}
 	if lifecycle.PreStop != nil {
 		errs = append(errs, c.handler(*lifecycle.PreStop, nil, path.Child("preStop"))...)
-	}
-	if lifecycle.StopSignal != nil {
-		errs = append(errs, c.stopSignal(*lifecycle.StopSignal, path.Child("stopSignal"))...)
 	}
 	return errs
 }
@@ -122,19 +118,6 @@ func httpGet(get *corev1.HTTPGetAction, path *field.Path) field.ErrorList {
 
 // windowsSignals are those that Windows containers understand.
 var windowsSignals = []corev1.Signal{corev1.SIGKILL, corev1.SIGTERM}
-
-// stopSignal checks the signal that ends a container (KEP-4960): what signals there are depends on the system.
-func (c *podCheck) stopSignal(signal corev1.Signal, path *field.Path) field.ErrorList {
-	switch {
-	case c.spec.OS == nil || c.spec.OS.Name == "":
-		return field.ErrorList{field.Forbidden(path, "may not be set for containers with empty `spec.os.name`")}
-	case c.spec.OS.Name == corev1.Windows && !slices.Contains(windowsSignals, signal):
-		return field.ErrorList{field.NotSupported(path, signal, windowsSignals)}
-	case c.spec.OS.Name == corev1.Linux && !slices.Contains(linuxSignals(), signal):
-		return field.ErrorList{field.NotSupported(path, signal, linuxSignals())}
-	}
-	return nil
-}
 
 func linuxSignals() []corev1.Signal {
 	return []corev1.Signal{

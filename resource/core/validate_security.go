@@ -72,7 +72,7 @@ func (c *podCheck) podSecurity(s *corev1.PodSecurityContext, path *field.Path) f
 	errs = append(errs, oneOfIfSet(s.SupplementalGroupsPolicy, path.Child("supplementalGroupsPolicy"),
 		corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
 	return append(errs, oneOfIfSet(s.SELinuxChangePolicy, path.Child("seLinuxChangePolicy"),
-		corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
+		corev1.SELinuxChangePolicyRecursive)...)
 }
 
 func seccomp(p *corev1.SeccompProfile, path *field.Path) field.ErrorList {

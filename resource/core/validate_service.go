@@ -30,7 +30,7 @@ func validateService(_ *resource.Request, s *corev1.Service) field.ErrorList {
 	errs = append(errs, servicePortList(s)...)
 	errs = append(errs, metav1validation.ValidateLabels(spec.Selector, specPath.Child("selector"))...)
 	errs = append(errs, sessionAffinity(spec)...)
-	errs = append(errs, clusterIPs(s)...)
+	errs = append(errs, ClusterIPs(s)...)
 	for i, ip := range spec.ExternalIPs {
 		at := specPath.Child("externalIPs").Index(i)
 		if wrong := legacyIP(ip, at); len(wrong) > 0 {
@@ -155,8 +155,8 @@ func sessionAffinity(spec *corev1.ServiceSpec) field.ErrorList {
 	return errs
 }
 
-// clusterIPs checks addresses, families and policy against each other (KEP-563).
-func clusterIPs(s *corev1.Service) field.ErrorList {
+// ClusterIPs checks addresses, families and policy against each other (KEP-563).
+func ClusterIPs(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
 	if spec.Type == corev1.ServiceTypeExternalName {
 		return nil
@@ -171,7 +171,7 @@ func clusterIPs(s *corev1.Service) field.ErrorList {
 	}
 	seen := sets.New[corev1.IPFamily]()
 	for i, family := range spec.IPFamilies {
-		errs = append(errs, OneOf(family, families.Index(i), corev1.IPv4Protocol, corev1.IPv6Protocol)...)
+		errs = append(errs, oneOfIfSet(&family, families.Index(i), corev1.IPv4Protocol, corev1.IPv6Protocol)...)
 		if seen.Has(family) {
 			errs = append(errs, field.Duplicate(families.Index(i), family))
 		}

@@ -1,7 +1,7 @@
 package core
 
 import (
-	"slices"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +20,7 @@ func loadBalancer(s *corev1.Service) field.ErrorList {
 	is := spec.Type == corev1.ServiceTypeLoadBalancer
 	var errs field.ErrorList
 	if len(spec.LoadBalancerSourceRanges) > 0 {
-		path := specPath.Child("loadBalancerSourceRanges")
+		path := specPath.Child("LoadBalancerSourceRanges") // so spelt since ever
 		if !is {
 			errs = append(errs, field.Forbidden(path, onlyLoadBalancers))
 		}
@@ -45,10 +45,11 @@ func loadBalancer(s *corev1.Service) field.ErrorList {
 		errs = append(errs, field.Required(specPath.Child("allocateLoadBalancerNodePorts"), "field is required when `type` is 'LoadBalancer'"))
 	}
 	if class := spec.LoadBalancerClass; class != nil {
-		if !is {
+		if is {
+			errs = append(errs, QualifiedName(*class, specPath.Child("loadBalancerClass"))...)
+		} else {
 			errs = append(errs, field.Forbidden(specPath.Child("loadBalancerClass"), onlyLoadBalancers))
 		}
-		errs = append(errs, QualifiedName(*class, specPath.Child("loadBalancerClass"))...)
 	}
 	return errs
 }
@@ -151,11 +152,7 @@ func LoadBalancerHost(name string, path *field.Path) field.ErrorList {
 }
 
 // warnService warns about fields that have no effect.
-func warnService(_ *resource.Request, s, old *corev1.Service) []string {
-	if old != nil && slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs) && s.Spec.Type == old.Spec.Type &&
-		slices.Equal(s.Spec.ExternalIPs, old.Spec.ExternalIPs) && s.Spec.LoadBalancerIP == old.Spec.LoadBalancerIP {
-		return nil
-	}
+func warnService(_ *resource.Request, s, _ *corev1.Service) []string {
 	var warnings []string
 	if _, ok := s.Annotations[corev1.DeprecatedAnnotationTopologyAwareHints]; ok {
 		warnings = append(warnings, "annotation "+corev1.DeprecatedAnnotationTopologyAwareHints+" is deprecated, please use "+corev1.AnnotationTopologyMode+" instead")
@@ -181,6 +178,9 @@ func warnService(_ *resource.Request, s, old *corev1.Service) []string {
 	for i, ip := range s.Spec.ExternalIPs {
 		warnings = append(warnings, validation.GetWarningsForIP(specPath.Child("externalIPs").Index(i), ip)...)
 	}
+	if len(s.Spec.ExternalIPs) > 0 && !headless(s) && s.Spec.Type != corev1.ServiceTypeExternalName {
+		warnings = append(warnings, "spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+	}
 	if s.Spec.LoadBalancerIP != "" {
 		warnings = append(warnings, validation.GetWarningsForIP(specPath.Child("loadBalancerIP"), s.Spec.LoadBalancerIP)...)
 	}
@@ -192,6 +192,10 @@ func warnService(_ *resource.Request, s, old *corev1.Service) []string {
 	}
 	if s.Spec.Type != corev1.ServiceTypeExternalName && s.Spec.ExternalName != "" {
 		warnings = append(warnings, `spec.externalName is ignored when spec.type is not "ExternalName"`)
+	}
+	if ptr.Deref(s.Spec.TrafficDistribution, "") == corev1.ServiceTrafficDistributionPreferClose {
+		warnings = append(warnings, fmt.Sprintf("spec.trafficDistribution: %q is deprecated; use %q",
+			corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone))
 	}
 	return warnings
 }

@@ -165,7 +165,7 @@ func (p *projection) keys(name string, items []corev1.KeyToPath, path *field.Pat
 
 func (p *projection) source(s *corev1.VolumeProjection, path *field.Path) field.ErrorList {
 	type vp = corev1.VolumeProjection
-	errs, _ := checkUnion([]source[vp]{
+	sources := []source[vp]{
 		of("secret", func(s *vp) *corev1.SecretProjection { return s.Secret }, func(s *corev1.SecretProjection, at *field.Path) field.ErrorList {
 			return p.keys(s.Name, s.Items, at)
 		}),
@@ -176,7 +176,18 @@ func (p *projection) source(s *corev1.VolumeProjection, path *field.Path) field.
 		of("serviceAccountToken", func(s *vp) *corev1.ServiceAccountTokenProjection { return s.ServiceAccountToken }, p.token),
 		of("clusterTrustBundle", func(s *vp) *corev1.ClusterTrustBundleProjection { return s.ClusterTrustBundle }, p.bundle),
 		of("podCertificate", func(s *vp) *corev1.PodCertificateProjection { return s.PodCertificate }, p.certificate),
-	}, s, path)
+	}
+	var errs field.ErrorList
+	set := 0
+	for _, one := range sources {
+		if one.set(s) {
+			set++
+			errs = append(errs, one.check(s, path.Child(one.name))...)
+		}
+	}
+	if set > 1 {
+		errs = append(errs, field.Forbidden(path, manyTypes+" per source"))
+	}
 	return errs
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 // source is one field of a union of volume sources: its JSON name, whether it is set, and its own rules.
 type source[T any] struct {
 	name  string
+	other string // the name under which it is refused beside another source, where that is spelt differently
 	set   func(*T) bool
 	check func(*T, *field.Path) field.ErrorList
 }
@@ -27,6 +29,12 @@ func of[T, V any](name string, get func(*T) *V, check func(*V, *field.Path) fiel
 	}
 }
 
+// spelt is the source with another name beside others.
+func (s source[T]) spelt(other string) source[T] {
+	s.other = other
+	return s
+}
+
 // checkUnion applies the rules of the first source that is set, and refuses the others.
 func checkUnion[T any](sources []source[T], union *T, path *field.Path) (errs field.ErrorList, set int) {
 	for _, s := range sources {
@@ -35,7 +43,7 @@ func checkUnion[T any](sources []source[T], union *T, path *field.Path) (errs fi
 		}
 		set++
 		if set > 1 {
-			errs = append(errs, field.Forbidden(path.Child(s.name), manyTypes))
+			errs = append(errs, field.Forbidden(path.Child(cmp.Or(s.other, s.name)), manyTypes))
 			continue
 		}
 		errs = append(errs, s.check(union, path.Child(s.name))...)
@@ -102,9 +110,9 @@ var podSources = sync.OnceValue(func() []source[corev1.VolumeSource] {
 		of("persistentVolumeClaim", func(v *vs) *corev1.PersistentVolumeClaimVolumeSource { return v.PersistentVolumeClaim }, checkClaimVolume),
 		of("rbd", func(v *vs) *corev1.RBDVolumeSource { return v.RBD }, checkRBD),
 		of("cinder", func(v *vs) *corev1.CinderVolumeSource { return v.Cinder }, checkCinder),
-		of("cephfs", func(v *vs) *corev1.CephFSVolumeSource { return v.CephFS }, checkCephFS),
+		of("cephfs", func(v *vs) *corev1.CephFSVolumeSource { return v.CephFS }, checkCephFS).spelt("cephFS"),
 		of("quobyte", func(v *vs) *corev1.QuobyteVolumeSource { return v.Quobyte }, checkQuobyte),
-		of("downwardAPI", func(v *vs) *corev1.DownwardAPIVolumeSource { return v.DownwardAPI }, checkDownwardVolume),
+		of("downwardAPI", func(v *vs) *corev1.DownwardAPIVolumeSource { return v.DownwardAPI }, checkDownwardVolume).spelt("downwarAPI"),
 		of("fc", func(v *vs) *corev1.FCVolumeSource { return v.FC }, checkFC),
 		of("flexVolume", func(v *vs) *corev1.FlexVolumeSource { return v.FlexVolume }, checkFlex),
 		of("configMap", func(v *vs) *corev1.ConfigMapVolumeSource { return v.ConfigMap }, checkConfigMapVolume),

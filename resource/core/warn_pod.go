@@ -58,7 +58,7 @@ func podWarnings(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path
 	for i, secret := range spec.ImagePullSecrets {
 		at := inSpec.Child("imagePullSecrets").Index(i)
 		if secret.Name == "" {
-			w.at(at, "invalid empty name %q", secret.Name)
+			w.at(at.Child("name"), "invalid empty name %q", secret.Name)
 		} else if names[secret.Name] {
 			w.at(at.Child("name"), "duplicate name %q", secret.Name)
 		}
@@ -202,6 +202,9 @@ func (w *warner) ports(spec *corev1.PodSpec, path *field.Path) {
 	for i := range spec.Containers {
 		for j, p := range spec.Containers[i].Ports {
 			at := path.Child("containers").Index(i).Child("ports").Index(j)
+			if p.HostIP != "" && p.HostPort == 0 {
+				w.at(at, "hostIP set without hostPort: %+v", p)
+			}
 			key := port{p.Protocol, p.ContainerPort, p.HostPort, p.HostIP}
 			if before := first[key]; before != nil {
 				w.at(at, "duplicate port definition with %s", before)

@@ -155,7 +155,7 @@ func serviceBackend(s *networkingv1.IngressServiceBackend, at *field.Path) field
 	if s.Name == "" {
 		errs = append(errs, field.Required(at.Child("service", "name"), ""))
 	} else {
-		errs = append(errs, core.InvalidEach(at.Child("service", "name"), s.Name, apivalidation.NameIsDNS1035Label(s.Name, false))...)
+		errs = append(errs, core.InvalidEach(at.Child("service", "name"), s.Name, apivalidation.NameIsDNSLabel(s.Name, false))...)
 	}
 	port, portPath := s.Port, at.Child("service", "port")
 	switch {

@@ -34,7 +34,7 @@ func validateNetworkPolicy(_ *resource.Request, policy *networkingv1.NetworkPoli
 		return append(errs, field.Invalid(at, &spec.PolicyTypes, "may not specify more than two policyTypes"))
 	}
 	for i := range spec.PolicyTypes {
-		errs = append(errs, core.OneOfIfSet(&spec.PolicyTypes[i], at.Index(i), networkingv1.PolicyTypeEgress, networkingv1.PolicyTypeIngress)...)
+		errs = append(errs, core.OneOfIfSet(&spec.PolicyTypes[i], at.Index(i), networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)...)
 	}
 	return errs
 }
@@ -48,7 +48,7 @@ func policyPorts(ports []networkingv1.NetworkPolicyPort, at *field.Path) field.E
 }
 
 func policyPort(p *networkingv1.NetworkPolicyPort, at *field.Path) field.ErrorList {
-	errs := core.OneOfIfSet(p.Protocol, at.Child("protocol"), corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
+	errs := core.OneOfIfSet(p.Protocol, at.Child("protocol"), corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 	end := at.Child("endPort")
 	switch {
 	case p.Port == nil:

@@ -115,11 +115,11 @@ func TestNetworkPolicies(t *testing.T) {
 		"spec.ingress[0].from[1]: Forbidden: may not specify both ipBlock and another peer",
 		"spec.ingress[0].from[2].ipBlock.cidr: Required value",
 		"spec.ingress[0].from[3].ipBlock.except[1]: Invalid value: \"11.0.0.0/16\": must be a strict subset of `cidr`",
-		`spec.egress[0].ports[0].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`,
+		`spec.egress[0].ports[0].protocol: Unsupported value: "ICMP": supported values: "TCP", "UDP", "SCTP"`,
 		"spec.egress[0].ports[1].endPort: Invalid value: 90: must be greater than or equal to `port`",
 		"spec.egress[0].ports[2].endPort: Invalid value: 80: may not be specified when `port` is non-numeric",
 		"spec.egress[0].ports[3].endPort: Invalid value: 80: may not be specified when `port` is not specified",
-		`spec.policyTypes[0]: Unsupported value: "Sideways": supported values: "Egress", "Ingress"`)
+		`spec.policyTypes[0]: Unsupported value: "Sideways": supported values: "Ingress", "Egress"`)
 }
 
 func TestServiceAddresses(t *testing.T) {
