@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -39,13 +40,15 @@ func (r *Resource) fixNamespace(obj resource.Object, namespace string) error {
 	return nil
 }
 
-// checkName refuses an object whose name differs from that of the URL.
+// checkName refuses an object that has no name, or another one than the URL.
 func checkName(obj resource.Object, name string) error {
-	if own := obj.GetName(); own != "" && own != name {
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", own, name))
+	switch obj.GetName() {
+	case name:
+		return nil
+	case "":
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", name))
 	}
-	obj.SetName(name)
-	return nil
+	return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), name))
 }
 
 // stamp fills in what the server alone sets on a new object.
@@ -150,7 +153,25 @@ var metadataPath = field.NewPath("metadata")
 // validateMeta checks the metadata of a new object.
 func (r *Resource) validateMeta(obj resource.Object) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaAccessor(obj, r.Namespaced(), r.ValidateName, metadataPath)
+	if group := r.GroupVersionKind.Group; r.Custom == nil && group != "apiextensions.k8s.io" && group != "apiregistration.k8s.io" {
+		errs = append(errs, knownFinalizers(obj.GetFinalizers())...)
+	}
 	return append(errs, metavalidation.ValidateManagedFields(obj.GetManagedFields(), metadataPath.Child("managedFields"))...)
+}
+
+// knownFinalizers: those without a domain are Kubernetes' own.
+func knownFinalizers(finalizers []string) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range finalizers {
+		switch name {
+		case metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents, "kubernetes":
+			continue
+		}
+		if !strings.Contains(name, "/") {
+			errs = append(errs, field.Invalid(metadataPath.Child("finalizers").Index(i), name, "name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
 }
 
 // validateMetaUpdate checks the metadata of an updated object.

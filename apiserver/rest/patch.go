@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 
 	"github.com/septet-io/septet/apiserver/request"
@@ -123,7 +124,7 @@ func (r *Resource) newPatch(kind types.PatchType, body []byte, s strictness, sta
 func (r *Resource) newJSONPatch(body []byte, s strictness, state *request.State) (patchFunc, error) {
 	operations, err := jsonpatch.DecodePatch(body)
 	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
 	if len(operations) > maxOperations {
 		return nil, apierrors.NewRequestEntityTooLargeError(
@@ -208,7 +209,7 @@ func (r *Resource) reread(after []byte, strict []error, s strictness, state *req
 	obj := r.New()
 	_, found, err := unmarshalJSON(after, obj, s != metav1.FieldValidationIgnore)
 	if err != nil {
-		return nil, invalidPatch(r, obj, err)
+		return nil, invalidResult(after, err)
 	}
 	dropped, err := r.Custom.coerce(obj, s)
 	if err == nil {
@@ -218,9 +219,14 @@ func (r *Resource) reread(after []byte, strict []error, s strictness, state *req
 		return nil, invalidPatch(r, obj, err)
 	}
 	if gvk := obj.GetObjectKind().GroupVersionKind(); gvk != r.GroupVersionKind {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the patch changes the kind of the object to %s", gvk))
+		return nil, invalidResult(after, fmt.Errorf("the patch changes the kind of the object to %s", gvk))
 	}
 	return obj, nil
+}
+
+// invalidResult says that what a patch made is no object of the kind. It names no object, as upstream.
+func invalidResult(after []byte, err error) error {
+	return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), string(after), err.Error())})
 }
 
 func invalidPatch(r *Resource, obj resource.Object, err error) error {
@@ -287,7 +293,7 @@ func strategicError(err error) error {
 	case errors.Is(err, mergepatch.ErrNoListOfLists), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList):
 		return unprocessable(err)
 	}
-	return unprocessable(err)
+	return err
 }
 
 // invalidTyped is the answer to a patch whose values do not fit the kind's types.
@@ -295,5 +301,5 @@ func invalidTyped(r *Resource, obj resource.Object, content map[string]any, err 
 	if runtime.IsStrictDecodingError(err) {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	return apierrors.NewInvalid(r.groupKind(), obj.GetName(), patchCause(content, err))
+	return apierrors.NewInvalid(schema.GroupKind{}, "", patchCause(content, err))
 }

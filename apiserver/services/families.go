@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/septet-io/septet/resource/core"
 )
 
 func needsAddress(service *corev1.Service) bool {
@@ -74,6 +76,9 @@ func (a *Allocator) setFamilies(service, old *corev1.Service) field.ErrorList {
 		return nil
 	}
 	syncClusterIPs(service, old)
+	if errs := core.ClusterIPs(service); len(errs) > 0 {
+		return errs // nothing can be taken for it
+	}
 	if old != nil && old.Spec.Type != corev1.ServiceTypeExternalName {
 		a.followPolicy(service, old)
 	}

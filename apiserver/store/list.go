@@ -51,9 +51,7 @@ func (c *Cache) list(ctx context.Context, q *Query) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Limit < 0 {
-		return nil, apierrors.NewBadRequest("limit must not be negative")
-	}
+	q.Limit = max(q.Limit, 0) // as upstream: a negative limit is none
 	view, err := c.view(ctx, q)
 	if err != nil {
 		return nil, err
