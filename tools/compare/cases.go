@@ -206,7 +206,7 @@ func (s *subject) sweep(ctx context.Context, what, path string, mutations []muta
 	for _, m := range mutations {
 		tasks = append(tasks, func() {
 			ours, theirs := copyOf(s.theirs).(map[string]any), copyOf(s.theirs).(map[string]any)
-			own(ours, s.ours)
+			own(ours, s.ours, s.theirs)
 			m.apply(ours)
 			m.apply(theirs)
 			s.each(ctx, what+": "+m.name, call{method: "PUT", path: path, body: ours}, call{method: "PUT", path: path, body: theirs})
@@ -215,11 +215,31 @@ func (s *subject) sweep(ctx context.Context, what, path string, mutations []muta
 	s.inParallel(ctx, tasks)
 }
 
-// own gives an object the identity that it has on a server.
-func own(object, stored map[string]any) {
+// own gives an object the identity that it has on another server. Some objects name their own UID: Jobs do, in labels.
+func own(object, stored, other map[string]any) {
 	meta, _ := object["metadata"].(map[string]any)
 	from, _ := stored["metadata"].(map[string]any)
+	before, _ := other["metadata"].(map[string]any)
+	replaceText(object, before["uid"], from["uid"])
 	for _, name := range []string{"uid", "resourceVersion", "creationTimestamp"} {
 		meta[name] = from[name]
+	}
+}
+
+// replaceText puts one text in the place of another wherever it is a whole value.
+func replaceText(v, from, to any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if text, ok := inner.(string); ok && text == from {
+				v[key] = to
+			} else {
+				replaceText(inner, from, to)
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			replaceText(inner, from, to)
+		}
 	}
 }
