@@ -149,8 +149,9 @@ func (a *Aggregator) note(old, obj *apiregistrationv1.APIService) {
 	a.store(next)
 }
 
+// store publishes a table, then counts the change: who has read the count first may see more than it says, never less.
 func (a *Aggregator) store(remotes map[schema.GroupVersion]*remote) {
-	changes.Add(1)
+	defer changes.Add(1)
 	if len(remotes) == 0 {
 		a.table.Store(nil)
 		return

@@ -215,7 +215,8 @@ func (s *Server) endpoints(ready bool) {
 
 // TestAnotherServerServesAGroupVersion from the moment when it is there, for as long as its APIService is.
 //
-// conformance: Should be able to support the 1.17 Sample API Server using the current Aggregator
+// conformance: aggregator-supports-the-sample-apiserver
+// conformance: Aggregated Discovery Interface
 func TestAnotherServerServesAGroupVersion(t *testing.T) {
 	t.Parallel()
 	s, e := aggregating(t)
