@@ -5,6 +5,7 @@
 # make conformance  run the official conformance suite, as upstream builds it, against a cluster with real containers
 # make histories  check many histories of concurrent clients
 # make decisions  check the scheduler's decisions against a plain reading of the rules, in many random clusters
+# make fuzz    look for inputs that break parsers, FUZZTIME (30s) each
 # make bench   measure: start-up, memory, Pods, Services, the API
 # make bench-apiserver  measure the API server under load, and another one beside it (BENCH_FLAGS)
 
@@ -17,7 +18,7 @@ PKG := github.com/septet-io/septet/daemon
 LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
 TEST_FLAGS ?=
 
-.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance histories decisions clean
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance histories decisions fuzz clean
 up: build bin/guestbook.tar
 	@tools/up.sh
 
@@ -80,6 +81,14 @@ histories:
 # Some 60 decisions a cluster: 100,000 and more. CLUSTERS sets how many clusters there are.
 decisions:
 	@SEPTET_CLUSTERS=$${CLUSTERS:-2000} go test -count=1 -v -run ColumnsAgreeWithThePlainRules -timeout 4h ./scheduler/decide/
+
+# Inputs that are found are written to testdata/fuzz beside the test, which then runs with them. Without this the tests run all of those once.
+fuzz:
+	@set -e; for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | grep -v '^./runtime/' | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]*' $$p/*_test.go | cut -d' ' -f2); do \
+			echo "── $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$p; \
+		done; \
+	done
 
 clean:
 	@rm -rf bin

@@ -160,6 +160,11 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 	if err != nil {
 		return gvk, err
 	}
+	if gvk.Group == "apiextensions.k8s.io" { // schemas contain schemas
+		if err := checkDepth(raw, maxDepth); err != nil {
+			return gvk, err
+		}
+	}
 	return gvk, target.Unmarshal(raw)
 }
 

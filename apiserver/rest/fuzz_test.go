@@ -2,6 +2,8 @@ package rest
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/url"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,6 +87,29 @@ func FuzzApply(f *testing.F) {
 		}
 		if obj, err := w.applied(t.Context(), nil, wanted, false); err == nil && obj.GetName() != "p" {
 			t.Errorf("applied to %q", obj.GetName())
+		}
+	})
+}
+
+// FuzzListOptions reads queries: selectors, limits, versions. They select something or are refused as the client's mistake.
+func FuzzListOptions(f *testing.F) {
+	r := podResource()
+	f.Add("labelSelector=a+in+(b,c),!d&fieldSelector=spec.nodeName%3Dn,metadata.name!%3Dp")
+	f.Add("resourceVersion=0&resourceVersionMatch=NotOlderThan&limit=500&continue=abc")
+	f.Add("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=-1")
+	f.Add("labelSelector=((((((((&fieldSelector=\\\\,=")
+	f.Fuzz(func(t *testing.T, query string) {
+		req := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/api/v1/pods", RawQuery: query}, Header: http.Header{}}
+		info := request.Parse(req)
+		_, selected, err := r.listOptions(req, &request.State{Info: info})
+		if err != nil {
+			if code := request.StatusOf(err).Code; code < 400 || code >= 500 {
+				t.Errorf("refused with %v", request.StatusOf(err))
+			}
+			return
+		}
+		if selected.Labels != nil {
+			_ = selected.Labels.String()
 		}
 	})
 }
