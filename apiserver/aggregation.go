@@ -33,7 +33,7 @@ func (o *opening) aggregate(s *Server) {
 	})
 	s.discovery.Foreign = s.aggregator.Versions
 	s.OpenAPI.Foreign = s.aggregator
-	s.Health.Check("autoregister-completion", Both, s.aggregator.Registered)
+	s.Health.Check("autoregister-completion", Boot, s.aggregator.Registered)
 }
 
 // aggregateUntil keeps APIServices up to date until ctx ends.

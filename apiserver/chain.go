@@ -27,6 +27,7 @@ type step struct {
 // chain is every filter in running order. What a filter has to do when the request is over it leaves in call.after,
 // which runs backwards.
 var chain = []step{
+	{"refuse", (*Server).refuse},             // a server that ends takes nothing new
 	{"cors", (*Server).cors},                 // browsers' preflights carry no credentials
 	{"goaway", (*Server).goAway},             // before any work is done for the connection
 	{"limit", (*Server).limit},               // URL length
@@ -83,6 +84,9 @@ func (s *Server) end(c *call) {
 	for i := len(c.after) - 1; i >= 0; i-- {
 		c.after[i]()
 	}
+	if c.state.Ticket != nil {
+		c.state.Ticket.End()
+	}
 	s.inFlight(&c.state, -1)
 	s.measure(c)
 }
@@ -119,10 +123,7 @@ func (s *Server) deadline(c *call) (bool, error) {
 	if longRunning(&c.state) {
 		return false, nil
 	}
-	limit := s.config.RequestTimeout
-	if limit == 0 {
-		limit = defaultRequestTimeout
-	}
+	limit := s.requestTimeout()
 	if strings.Contains(c.r.URL.RawQuery, "timeout") && c.state.Verb != "watch" {
 		wish, err := time.ParseDuration(c.r.URL.Query().Get("timeout"))
 		if text := c.r.URL.Query().Get("timeout"); text != "" && err != nil {

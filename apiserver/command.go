@@ -97,7 +97,7 @@ func (o *options) config() (Config, Standard, error) {
 	config := Config{
 		EtcdPrefix: o.etcdPrefix, CompactEvery: o.compactEvery(), RequestTimeout: o.requestTimeout,
 		MinWatch: o.minWatch(), GoAwayChance: o.goAwayChance, MaxStreams: o.maxStreams,
-		ShutdownDelay: o.shutdownDelay, AllowOrigins: o.origins,
+		ShutdownDelay: o.shutdownDelay, ShutdownSendRetryAfter: o.sendRetryAfter, LivezGrace: o.livezGrace, AllowOrigins: o.origins,
 	}
 	if o.profiling {
 		config.Paths = o.profilingPaths()
@@ -127,6 +127,12 @@ func (o *options) config() (Config, Standard, error) {
 	if o.goAwayChance < 0 || o.goAwayChance > maxGoAway {
 		return config, standard, errGoAway
 	}
+	if o.livezGrace < 0 {
+		return config, standard, errors.New("--livez-grace-period can not be a negative value")
+	}
+	if o.shutdownDelay < 0 {
+		return config, standard, errors.New("--shutdown-delay-duration can not be negative value")
+	}
 	if standard.ServiceCIDRs, err = serviceRanges(o.serviceRange); err != nil {
 		return config, standard, err
 	}
@@ -147,6 +153,9 @@ func (o *options) config() (Config, Standard, error) {
 		return config, standard, err
 	}
 	if standard.Aggregation, err = o.aggregation.read(); err != nil {
+		return config, standard, err
+	}
+	if standard.Seats, err = o.seats.read(); err != nil {
 		return config, standard, err
 	}
 	standard.Kubelet, err = o.kubelet()

@@ -74,6 +74,10 @@ type Config struct {
 	MaxStreams int
 	// ShutdownDelay is how long the server goes on, not ready, before it refuses connections.
 	ShutdownDelay time.Duration
+	// ShutdownSendRetryAfter keeps the port open while requests under way end, and answers new ones with 429 and Retry-After.
+	ShutdownSendRetryAfter bool
+	// LivezGrace is how long after its start the server counts as alive though it is not ready.
+	LivezGrace time.Duration
 	// AllowOrigins are regular expressions of browsers' origins that may read answers (CORS).
 	AllowOrigins []string
 	// Paths serves further paths that are no resources: exact ones, or all below one that ends with a slash.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -56,11 +55,9 @@ func (s *Server) flow(c *call) (bool, error) {
 	if s.config.Flow == nil || exempt(&c.state) {
 		return false, nil
 	}
-	leave, err := s.config.Flow.Enter(&c.recorder, c.r, &c.state)
-	if leave != nil {
-		c.after = append(c.after, sync.OnceFunc(leave))
-	}
-	return false, err
+	ticket, admitted := s.config.Flow.Enter(&c.recorder, c.r, &c.state)
+	c.state.Ticket = ticket
+	return !admitted, nil
 }
 
 // exempt are connections, which nothing can be said about in advance.

@@ -22,6 +22,8 @@ type options struct {
 	maxStreams                    int
 	goAwayChance                  float64
 	shutdownDelay, requestTimeout time.Duration
+	livezGrace                    time.Duration
+	sendRetryAfter                bool
 	minRequestTimeout             int
 	origins                       []string
 	profiling, contention         bool
@@ -47,6 +49,7 @@ type options struct {
 	kubeletAddresses                   []string
 
 	aggregation      aggregationOptions
+	seats            seatOptions
 	encryption       string
 	reloadEncryption bool
 	tlsVersion       string
@@ -73,6 +76,8 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.IntVar(&o.maxStreams, "http2-max-streams-per-connection", 0, "requests at a time over one connection; 0: 1000")
 	flags.Float64Var(&o.goAwayChance, "goaway-chance", 0, "how likely a request makes an HTTP/2 client connect again, at most 0.02")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay-duration", 0, "how long to go on serving, not ready, before connections are refused")
+	flags.BoolVar(&o.sendRetryAfter, "shutdown-send-retry-after", false, "at the end keep the port open until requests under way have ended, and answer new ones with 429 and Retry-After")
+	flags.DurationVar(&o.livezGrace, "livez-grace-period", 0, "how long after its start the server counts as alive though it is not ready")
 	flags.DurationVar(&o.requestTimeout, "request-timeout", defaultRequestTimeout, "how long a request may take that does not run long by nature")
 	flags.IntVar(&o.minRequestTimeout, "min-request-timeout", 1800, "seconds after which a watch may be ended")
 	flags.StringSliceVar(&o.origins, "cors-allowed-origins", nil, "regular expressions of browsers' origins that may read answers")
@@ -109,6 +114,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 		[]string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, "which of a node's addresses to try, in order")
 	o.audit.Add(flags)
 	o.aggregation.add(flags)
+	o.seats.add(flags)
 	o.addIgnored(flags)
 }
 
@@ -142,14 +148,13 @@ var ignored = map[string]string{
 		strict-transport-security-directives tls-curve-preferences watch-cache-sizes allow-metric-labels`,
 	"int": `apiserver-count default-not-ready-toleration-seconds default-unreachable-toleration-seconds default-watch-cache-size
 		delete-collection-workers identity-lease-duration-seconds identity-lease-renew-interval-seconds kubelet-port
-		kubelet-read-only-port kubernetes-service-node-port lease-reuse-duration-seconds max-connection-bytes-per-sec
-		max-mutating-requests-inflight max-requests-inflight`,
+		kubelet-read-only-port kubernetes-service-node-port lease-reuse-duration-seconds max-connection-bytes-per-sec`,
 	"duration": `coordinated-leadership-lease-duration coordinated-leadership-renew-deadline coordinated-leadership-retry-period
 		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout event-ttl
-		kubelet-timeout livez-grace-period shutdown-watch-termination-grace-period storage-initialization-timeout`,
+		kubelet-timeout shutdown-watch-termination-grace-period storage-initialization-timeout`,
 	"bool": `allow-privileged disable-http2-serving emulation-forward-compatible enable-garbage-collector enable-logs-handler
-		enable-priority-and-fairness log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing
-		runtime-config-emulation-forward-compatible shutdown-send-retry-after watch-cache`,
+		log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing
+		runtime-config-emulation-forward-compatible watch-cache`,
 }
 
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.

@@ -16,6 +16,9 @@ import (
 
 // Health is the server's checks, in order. A check belongs to /livez, /readyz or both; /healthz has all. The zero value is empty.
 type Health struct {
+	// Graceful says that it is too early to call the server dead for what is still starting; nil: it never is.
+	Graceful func() bool
+
 	mu sync.RWMutex
 	// checks is guarded by mu.
 	checks []check
@@ -28,6 +31,8 @@ type Scope int
 const (
 	Live Scope = 1 << iota
 	Ready
+	// Boot checks pass once the server is up. They count for all paths, for /livez only when LivezGrace has passed.
+	Boot
 	Both = Live | Ready
 )
 
@@ -52,6 +57,7 @@ func (h *Health) Check(name string, scope Scope, run func(context.Context) error
 
 // addHealth adds the checks that every server has.
 func (s *Server) addHealth() {
+	s.Health.Graceful = func() bool { return time.Since(s.started) < s.config.LivezGrace }
 	s.Health.Check("ping", Both, func(context.Context) error { return nil })
 	s.Health.Check("log", Both, func(context.Context) error { return nil })
 	s.Health.Check("etcd", Both, s.etcdHealth)
@@ -74,16 +80,20 @@ func (s *Server) etcdHealth(ctx context.Context) error {
 }
 
 // scopeOf is which checks a path asks for.
-var scopeOf = map[string]Scope{"/livez": Live, "/readyz": Ready, "/healthz": Both}
+var scopeOf = map[string]Scope{"/livez": Live | Boot, "/readyz": Ready | Boot, "/healthz": Both | Boot}
 
 func (h *Health) selected(scope Scope) []check {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	var found []check
 	for _, c := range h.checks {
-		if c.scope&scope != 0 {
-			found = append(found, c)
+		if c.scope&scope == 0 {
+			continue
 		}
+		if c.scope == Boot && scope == Live|Boot && h.Graceful != nil && h.Graceful() {
+			c.run = func(context.Context) error { return nil }
+		}
+		found = append(found, c)
 	}
 	return found
 }
@@ -119,10 +129,8 @@ func serveOne(w http.ResponseWriter, r *http.Request, checks []check, name strin
 func serveAll(w http.ResponseWriter, r *http.Request, checks []check, path string) {
 	query := r.URL.Query()
 	excluded := map[string]bool{}
-	for _, list := range query["exclude"] {
-		for _, name := range strings.Split(list, ",") {
-			excluded[name] = true
-		}
+	for _, name := range query["exclude"] {
+		excluded[name] = true
 	}
 	var report strings.Builder
 	var failed []string

@@ -18,6 +18,7 @@ import (
 	"github.com/septet-io/septet/apiserver/authn/oidc"
 	"github.com/septet-io/septet/apiserver/authz"
 	"github.com/septet-io/septet/apiserver/authz/remote"
+	"github.com/septet-io/septet/apiserver/flow"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/daemon"
 )
@@ -69,7 +70,7 @@ var (
 func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
 		deprecatedAPIs, authentications, healthCheck, healthChecks, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics())...)
+	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics(), flow.Metrics)...)
 }
 
 // metricsHandler shows the server's metrics and those of the components beside it. One that cannot be read leaves the others.

@@ -25,6 +25,7 @@ import (
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/crd"
 	"github.com/septet-io/septet/apiserver/discovery"
+	"github.com/septet-io/septet/apiserver/flow"
 	"github.com/septet-io/septet/apiserver/openapi"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
@@ -63,21 +64,25 @@ type Server struct {
 	backend      *store.Backend
 	discovery    *discovery.Handler
 	aggregator   *aggregate.Aggregator // set by Open
+	fairness     *flow.Fairness        // set by Open; nil: requests are not queued
 	paths        pathTable
 	origins      []*regexp.Regexp
 
 	authenticator request.Authenticator
 	authorizer    request.Authorizer
 
+	started  time.Time
 	stopping atomic.Bool
 	draining chan struct{}
-	drain    sync.Once
+	ended    sync.Once
+	drained  drain
 	stores   stores
 }
 
 // New makes a server of the built-in kinds. It asks nothing of etcd yet: stores fill themselves when they are first used.
 func New(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config, Journal: config.Journal, draining: make(chan struct{})}
+	s := &Server{config: config, Journal: config.Journal, draining: make(chan struct{}), started: time.Now()}
+	s.drained.empty = make(chan struct{})
 	if s.Journal == nil {
 		s.Journal = journal.New(0)
 	}
@@ -246,24 +251,43 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.stopping.Store(true)
 	pause(s.config.ShutdownDelay)
+	if s.config.ShutdownSendRetryAfter { // the port stays open, to tell clients to go elsewhere
+		s.drained.refuse(s.requestTimeout())
+		s.endWatches()
+		return s.shutdown(server)
+	}
+	s.drained.refusing.Store(true)
 	s.endWatches()
-	return shutdown(server)
+	return s.shutdown(server)
+}
+
+// requestTimeout bounds requests that do not run long by nature.
+func (s *Server) requestTimeout() time.Duration {
+	if s.config.RequestTimeout > 0 {
+		return s.config.RequestTimeout
+	}
+	return defaultRequestTimeout
 }
 
 // endWatches lets every watch end, so that its client goes to another server.
 func (s *Server) endWatches() {
 	s.stopping.Store(true)
-	s.drain.Do(func() { close(s.draining) })
+	s.ended.Do(func() { close(s.draining) })
 }
 
-// drainTime is how long requests under way may take after the last connection was accepted.
+// drainTime is how long connections may take to close when no request is under way but those that run long by nature.
 const drainTime = 10 * time.Second
 
-func shutdown(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+// shutdown closes the port, waits for requests under way, and closes all connections.
+func (s *Server) shutdown(server *http.Server) error {
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	go func() {
+		s.drained.refuse(s.requestTimeout())
+		time.AfterFunc(drainTime, cancel)
+	}()
 	err := server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) {
 		return server.Close()
 	}
 	return err

@@ -87,6 +87,8 @@ type Standard struct {
 	Kubelet             *tls.Config
 	KubeletAddressTypes []string
 
+	// Seats is how many requests run at a time.
+	Seats Seats
 	// Aggregation is how requests come to other servers.
 	Aggregation Aggregation
 }
@@ -140,6 +142,7 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 		return nil, err
 	}
 	o.aggregate(s)
+	o.share(s)
 	s.standard, s.bootstrapped = &o.Standard, make(chan struct{})
 	return s, nil
 }
@@ -234,7 +237,7 @@ func (s *Server) Bootstrapped() <-chan struct{} { return s.bootstrapped }
 // Bootstrap starts the server's own informers and puts into the API what every cluster has; then it keeps the endpoints of
 // the "kubernetes" Service until ctx ends. The server is ready once the first part is done; an error there is returned. Call it once.
 func (s *Server) Bootstrap(ctx context.Context) error {
-	s.Health.Check("poststarthook/rbac/bootstrap-roles", Ready, func(context.Context) error {
+	s.Health.Check("poststarthook/rbac/bootstrap-roles", Boot, func(context.Context) error {
 		select {
 		case <-s.bootstrapped:
 			return nil
@@ -249,6 +252,7 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 	defer cancel()
 	beside.Go(func() { s.aggregateUntil(ctx) })
 	beside.Go(func() { s.definitions.Run(ctx) })
+	beside.Go(func() { s.shareUntil(ctx) })
 	if err := bootstrap.Objects(ctx, s.Loopback); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}

@@ -130,6 +130,9 @@ func (r *remote) pass(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	state := request.From(req.Context())
+	if state.Verb == "watch" {
+		state.Begun() // it is the other server that has work with it
+	}
 	ctx := req.Context()
 	if !state.IsResource {
 		var cancel context.CancelFunc

@@ -63,9 +63,17 @@ type Tracer interface {
 	Begin(r *http.Request, s *State) (traced *http.Request, end func(code int))
 }
 
-// Flow decides when a request may run (priority and fairness). It may block until it is the request's turn. The error is
-// TooManyRequests with Retry-After.
+// Flow decides when a request may run (priority and fairness). It may block until it is the request's turn.
 type Flow interface {
-	// Enter returns what to call when the request is over, or for a watch when its initial events are out.
-	Enter(w http.ResponseWriter, r *http.Request, s *State) (leave func(), err error)
+	// Enter lets a request in; the Ticket (nil: none is needed) must be ended when the request is over. If it returns false it has
+	// answered: too many requests, with Retry-After.
+	Enter(w http.ResponseWriter, r *http.Request, s *State) (Ticket, bool)
+}
+
+// Ticket is a request that a Flow has let in.
+type Ticket interface {
+	// Leave says that the request needs nothing more that is scarce: a watch whose initial events are out.
+	Leave()
+	// End says that the request is over. Call it once.
+	End()
 }

@@ -31,12 +31,22 @@ type State struct {
 	Record Record
 	// Status is what the client was told, where that was a Status.
 	Status *metav1.Status
+	// Ticket is that of the Flow that let the request in; may be nil.
+	Ticket Ticket
 
 	lock sync.Mutex
 	// warnings is guarded by lock: Warning headers to send, without repeats.
 	warnings []string
 	// annotations is guarded by lock: of the audit event.
 	annotations map[string]string
+}
+
+// Begun says that what remains of the request costs next to nothing: a watch whose initial events are out, or a request that another
+// server answers.
+func (s *State) Begun() {
+	if s.Ticket != nil {
+		s.Ticket.Leave()
+	}
 }
 
 type stateKey struct{}

@@ -22,6 +22,8 @@ type framer struct {
 	table *table
 	// headed is set once a Table has told its columns.
 	headed bool
+	// initial is set until what there was at the beginning has been sent.
+	initial bool
 	// message leaves out what separates frames: a WebSocket does that.
 	message bool
 }

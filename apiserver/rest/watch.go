@@ -41,7 +41,9 @@ func (r *Resource) watch(w http.ResponseWriter, req *http.Request, s *request.St
 		return err
 	}
 	defer watcher.Stop()
+	frames.initial = options.SendInitialEvents != nil && *options.SendInitialEvents
 	if websocket.IsWebSocketUpgrade(req) {
+		s.Begun()
 		return r.watchSocket(ctx, w, req, watcher, frames)
 	}
 	return r.watchStream(ctx, w, watcher, frames)
@@ -83,6 +85,9 @@ func (r *Resource) watchStream(ctx context.Context, w http.ResponseWriter, watch
 
 // pump hands frames of all events to send until the watch ends. last marks the end of what is at hand: time to flush.
 func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *framer, send func(bytes []byte, last bool) error) error {
+	if !frames.initial {
+		request.From(ctx).Begun()
+	}
 	for {
 		select {
 		case batch, open := <-watcher.Events():
@@ -91,6 +96,10 @@ func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *fram
 			}
 			if err := r.sendBatches(batch, watcher, frames, send); err != nil {
 				return wentAway(err)
+			}
+			if frames.initial { // what there was at the beginning ends with a bookmark, so something comes
+				frames.initial = false
+				request.From(ctx).Begun()
 			}
 		case <-ctx.Done():
 			return nil

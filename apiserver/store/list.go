@@ -183,3 +183,11 @@ func (c *Cache) pick(v *view, sel *selected, limit int) *Page {
 	}
 	return page
 }
+
+// Count is how many objects there are at hand; 0 before the cache has been filled.
+func (c *Cache) Count() int {
+	if s := c.snapshot.Load(); s != nil {
+		return s.all.len()
+	}
+	return 0
+}
