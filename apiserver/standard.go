@@ -12,9 +12,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/admission/match"
 	"github.com/septet-io/septet/apiserver/admission/plugins"
@@ -261,9 +263,6 @@ func (s *Server) Bootstrap(ctx context.Context) error {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
 	close(s.bootstrapped)
-	if err := s.publishAuthentication(ctx); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
-	}
 	return s.keep(ctx, keeper)
 }
 
@@ -273,6 +272,7 @@ func (s *Server) keep(ctx context.Context, keeper *bootstrap.Service) error {
 	defer background.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	background.Go(func() { s.keepPublishing(ctx) })
 	if keeper != nil {
 		background.Go(func() { keeper.Run(ctx) })
 	}
@@ -304,6 +304,22 @@ func (s *Server) prefix() string {
 		return "/registry"
 	}
 	return s.config.EtcdPrefix
+}
+
+// keepPublishing tries until it succeeds: others' admission may be in the way, and the server must run for that to be put right.
+func (s *Server) keepPublishing(ctx context.Context) {
+	const pause = 5 * time.Second
+	for {
+		err := s.publishAuthentication(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		klog.ErrorS(err, "The authorities of clients could not be published for other API servers; it is tried again")
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (s *Server) publishAuthentication(ctx context.Context) error {

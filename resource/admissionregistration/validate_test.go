@@ -112,7 +112,7 @@ func TestMutatingPolicies(t *testing.T) {
 	}}
 	defaultMatch(p.Spec.MatchConstraints)
 	expect(t, validateMutatingPolicy(nil, p),
-		"spec.mutations[0].applyConfiguration: Forbidden: must not be specified when patchType is JSONPatch",
+		`spec.mutations[0].applyConfiguration: Invalid value: "{applyConfiguration}": must not be specified when patchType is JSONPatch`,
 		"spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch")
 	expect(t, validateMutatingBinding(nil, &admissionv1.MutatingAdmissionPolicyBinding{}), "spec.policyName: Required value")
 }

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +19,11 @@ import (
 	"github.com/septet-io/septet/client"
 )
 
+// inDefault keeps webhooks away from what the server itself writes.
+func inDefault() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "default"}}
+}
+
 // validating registers webhooks that may refuse.
 func validating(t *testing.T, set *client.Set, name string, change func(*registrationv1.ValidatingWebhook), clients ...registrationv1.WebhookClientConfig) *registrationv1.ValidatingWebhookConfiguration {
 	t.Helper()
@@ -26,6 +32,7 @@ func validating(t *testing.T, set *client.Set, name string, change func(*registr
 		w := registrationv1.ValidatingWebhook{
 			Name: fmt.Sprintf("%s-%d.example.com", name, i), ClientConfig: c, SideEffects: ptr.To(registrationv1.SideEffectClassNone),
 			AdmissionReviewVersions: []string{"v1"}, Rules: []registrationv1.RuleWithOperations{On("", "v1", "configmaps", "CREATE", "UPDATE", "DELETE")},
+			NamespaceSelector: inDefault(),
 		}
 		if change != nil {
 			change(&w)
@@ -47,6 +54,7 @@ func mutating(t *testing.T, set *client.Set, name string, change func(*registrat
 		w := registrationv1.MutatingWebhook{
 			Name: fmt.Sprintf("%s-%d.example.com", name, i), ClientConfig: c, SideEffects: ptr.To(registrationv1.SideEffectClassNone),
 			AdmissionReviewVersions: []string{"v1"}, Rules: []registrationv1.RuleWithOperations{On("", "v1", "configmaps", "CREATE", "UPDATE")},
+			NamespaceSelector: inDefault(),
 		}
 		if change != nil {
 			change(&w)
@@ -95,7 +103,10 @@ func TestAWebhookRefuses(t *testing.T) {
 	})
 	validating(t, set, "deny", func(w *registrationv1.ValidatingWebhook) {
 		w.Rules = append(w.Rules, On("", "v1", "pods", "CREATE", "UPDATE"))
-		w.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "skip", Operator: metav1.LabelSelectorOpDoesNotExist}}}
+		w.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: "skip", Operator: metav1.LabelSelectorOpDoesNotExist},
+			{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"kube-system"}},
+		}}
 	}, hook.Client())
 	ctx := t.Context()
 	const why = `admission webhook "deny-0.example.com" denied the request: the object contains an unwanted key`
@@ -269,7 +280,10 @@ func TestConfigurationsComeAndGo(t *testing.T) {
 func TestAWebhookThatHangs(t *testing.T) {
 	t.Parallel()
 	set := StartComplete(t).Client()
-	hangs := StartRawWebhook(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	hangs := StartRawWebhook(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else net/http does not notice that nobody waits any more
+		<-r.Context().Done()
+	})
 	config := validating(t, set, "hangs", func(w *registrationv1.ValidatingWebhook) { w.TimeoutSeconds = ptr.To[int32](1) }, hangs.Client())
 	_, err := makeMap(t.Context(), set, "a", nil)
 	refusedBy(t, err, `failed calling webhook "hangs-0.example.com": failed to call webhook: Post "`+hangs.URL+`/?timeout=1s": context deadline exceeded`)
@@ -315,7 +329,7 @@ func TestNobodyLocksThemselvesOut(t *testing.T) {
 	t.Parallel()
 	set := StartComplete(t).Client()
 	everything := func() []registrationv1.RuleWithOperations {
-		return []registrationv1.RuleWithOperations{On("*", "*", "*/*", "*")}
+		return []registrationv1.RuleWithOperations{On("admissionregistration.k8s.io", "*", "*/*", "*")}
 	}
 	no, mark := StartWebhook(t, Refuse("no")), StartWebhook(t, Patch(`[{"op":"add","path":"/metadata/labels","value":{"marked":"yes"}}]`))
 	validating(t, set, "no", func(w *registrationv1.ValidatingWebhook) { w.Rules = everything() }, no.Client())
