@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/admission/policy"
 	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/audit"
@@ -70,7 +71,7 @@ var (
 func init() {
 	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
 		deprecatedAPIs, authentications, healthCheck, healthChecks, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics(), flow.Metrics)...)
+	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics(), policy.Metrics(), flow.Metrics)...)
 }
 
 // metricsHandler shows the server's metrics and those of the components beside it. One that cannot be read leaves the others.

@@ -10,14 +10,11 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/admission"
@@ -106,24 +103,12 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		Journal:   s.Journal, Fields: rest.NewFields(s.Resources.Kind),
 		Draining: s.draining, MinWatch: config.MinWatch,
 	}
-	s.env.Fields.Others = sync.OnceValues(mergeSchemas)
 	s.addKinds(builtin.All())
 	s.discovery = discovery.New(&s.Resources)
 	s.OpenAPI = &openapi.Handler{Registry: &s.Resources}
 	s.addHealth()
 	s.addPaths()
 	return s, nil
-}
-
-// mergeSchemas are those of the built-in kinds that client-go has no schema of.
-func mergeSchemas() (managedfields.TypeConverter, error) {
-	models, err := openapi.Schemas(slices.DeleteFunc(builtin.All(), func(kind *resource.Kind) bool {
-		return scheme.Scheme.Recognizes(kind.GroupVersionKind)
-	}))
-	if err != nil {
-		return nil, err
-	}
-	return managedfields.NewTypeConverter(models, false)
 }
 
 // addKinds binds the built-in kinds to their stores.

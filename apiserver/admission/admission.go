@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -108,6 +109,18 @@ func (a *Attributes) AddWarning(text string) {
 	if a.Warned != nil {
 		a.Warned(text)
 	}
+}
+
+// ObjectName is the name that errors show: that of the object, or what it is to be generated from.
+func (a *Attributes) ObjectName() string {
+	object, ok := a.Object.(metav1.Object)
+	switch {
+	case a.Name != "" || !ok:
+		return a.Name
+	case object.GetName() != "":
+		return object.GetName()
+	}
+	return object.GetGenerateName()
 }
 
 // Changed notes in a few words what the running plug-in changed: "priority 0". Never secret contents.

@@ -7,7 +7,6 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/septet-io/septet/apiserver/rest"
-	"github.com/septet-io/septet/resource"
 )
 
 // addCustom adds the schemas of custom resources and of their lists, in both versions.
@@ -82,24 +81,13 @@ func CustomName(gvk schema.GroupVersionKind) string { return customName(gvk) }
 
 // MetaSchemas are the schemas of an object's metadata by name, as version 3 has them: what the merge schema of a custom resource
 // consists of besides its own.
-func MetaSchemas() (map[string]*spec.Schema, error) { return schemas([]string{ObjectMeta}) }
-
-// Schemas are those of built-in kinds by name, as version 3 has them, with all that they lead to.
-func Schemas(kinds []*resource.Kind) (map[string]*spec.Schema, error) {
-	names := make([]string, 0, len(kinds))
-	for _, kind := range kinds {
-		names = append(names, typeName(kind))
-	}
-	return schemas(names)
-}
-
-func schemas(names []string) (map[string]*spec.Schema, error) {
+func MetaSchemas() (map[string]*spec.Schema, error) {
 	d, err := unpack()
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]*spec.Schema{}
-	for name, raw := range d.closure(names) {
+	for name, raw := range d.closure([]string{ObjectMeta}) {
 		s := &spec.Schema{}
 		if err := s.UnmarshalJSON(raw); err != nil {
 			return nil, err

@@ -24,19 +24,11 @@ import (
 type Fields struct {
 	// Kind returns a served kind, nil if there is none: to convert between versions of one kind.
 	Kind func(schema.GroupVersionKind) *resource.Kind
-	// Others is the merge schema of the built-in kinds that client-go does not know: definitions of custom resources and of other API
-	// servers. Asked once; nil where there are none.
-	Others func() (managedfields.TypeConverter, error)
+
+	// Described returns the merge schema of a built-in kind that client-go does not know, from its description in OpenAPI.
+	Described func(*resource.Kind) (managedfields.TypeConverter, error)
 
 	types func() managedfields.TypeConverter
-}
-
-// of is the merge schema of a built-in kind.
-func (f *Fields) of(gvk schema.GroupVersionKind) (managedfields.TypeConverter, error) {
-	if scheme.Scheme.Recognizes(gvk) || f.Others == nil {
-		return f.types(), nil
-	}
-	return f.Others()
 }
 
 // NewFields returns a tracker; kind is as in the field.
@@ -49,20 +41,33 @@ func NewFields(kind func(schema.GroupVersionKind) *resource.Kind) *Fields {
 	}
 }
 
+// TypeConverter is the merge schema of the kind's objects.
+func (r *Resource) TypeConverter() (managedfields.TypeConverter, error) {
+	switch {
+	case r.Custom != nil:
+		return r.Custom.Types, nil
+	case scheme.Scheme.Recognizes(r.GroupVersionKind) || r.Env.Fields.Described == nil:
+		return r.Env.Fields.types(), nil
+	}
+	types, err := r.Env.Fields.Described(r.Kind)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.GroupVersionKind.Kind, err)
+	}
+	return types, nil
+}
+
 // fieldManager returns what tracks the fields of the kind's objects under a subresource.
 func (r *Resource) fieldManager(subresource string) (*managedfields.FieldManager, error) {
 	if found, ok := r.managers.Load(subresource); ok {
 		return found.(*managedfields.FieldManager), nil
 	}
-	types, create := managedfields.TypeConverter(nil), managedfields.NewDefaultCRDFieldManager
+	types, err := r.TypeConverter()
+	if err != nil {
+		return nil, err
+	}
+	create := managedfields.NewDefaultFieldManager
 	if r.Custom != nil {
-		types = r.Custom.Types
-	} else {
-		var err error
-		if types, err = r.Env.Fields.of(r.GroupVersionKind); err != nil {
-			return nil, err
-		}
-		create = managedfields.NewDefaultFieldManager
+		create = managedfields.NewDefaultCRDFieldManager
 	}
 	c := &converter{r}
 	m, err := create(types, c, c, c, r.GroupVersionKind, r.GroupVersionKind.GroupVersion(), subresource, r.resetFields(subresource))

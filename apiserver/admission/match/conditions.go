@@ -62,8 +62,8 @@ func (c Conditions) Hold(run *expression.Run) (bool, error) {
 	return true, nil
 }
 
-// Input is what expressions see of a request. namespace and params may be nil.
-func (w *World) Input(v *Version, asker *Asker, namespace *corev1.Namespace, params runtime.Object) (*expression.Input, error) {
+// Input is what expressions see of a request. namespace and params, an object as unstructured content, may be nil.
+func (w *World) Input(v *Version, asker *Asker, namespace *corev1.Namespace, params map[string]any) (*expression.Input, error) {
 	in := &expression.Input{}
 	obj, old, err := v.Content()
 	if err != nil {
@@ -85,9 +85,7 @@ func (w *World) Input(v *Version, asker *Asker, namespace *corev1.Namespace, par
 		}
 	}
 	if params != nil {
-		if in.Params, err = runtime.DefaultUnstructuredConverter.ToUnstructured(params); err != nil {
-			return nil, err
-		}
+		in.Params = params
 	}
 	if w.Authorizer == nil {
 		return nil, errors.New("there is no authorizer to ask")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -40,6 +41,21 @@ func (w *World) Version(a *admission.Attributes, hit Hit) (*Version, error) {
 	}
 	v.OldObject, err = w.convert(a.OldObject, a.Kind, hit.Kind)
 	return v, err
+}
+
+// Versions shows a request in any version, each made once.
+func (w *World) Versions(a *admission.Attributes) func(Hit) (*Version, error) {
+	var made []*Version
+	return func(hit Hit) (*Version, error) {
+		if i := slices.IndexFunc(made, func(v *Version) bool { return v.As == hit }); i >= 0 {
+			return made[i], nil
+		}
+		v, err := w.Version(a, hit)
+		if err == nil {
+			made = append(made, v)
+		}
+		return v, err
+	}
 }
 
 func (w *World) convert(obj runtime.Object, from, to schema.GroupVersionKind) (runtime.Object, error) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission"
@@ -55,7 +54,9 @@ var all = []entry{
 	{name: "DefaultIngressClass", make: defaultIngressClass},           //
 	{name: "DenyServiceExternalIPs", make: denyExternalIPs, off: true}, //
 	{name: "PodTopologyLabels", make: podTopologyLabels},               //
-	{name: "MutatingAdmissionWebhook", make: mutatingWebhooks},         // others' changes come after all of ours, which run again then
+	{name: "MutatingAdmissionPolicy", make: mutatingPolicies},          // others' changes come after all of ours, which run again then
+	{name: "MutatingAdmissionWebhook", make: mutatingWebhooks},         //
+	{name: "ValidatingAdmissionPolicy", make: validatingPolicies},      //
 	{name: "ValidatingAdmissionWebhook", make: validatingWebhooks},     //
 	{name: "ResourceQuota", make: resourceQuota},                       // charges what nobody refuses any more
 }
@@ -99,13 +100,7 @@ func is(a *admission.Attributes, group, resource, subresource string) bool {
 
 // forbidden refuses a request, by the name that the object has or is to be generated from.
 func forbidden(a *admission.Attributes, why error) error {
-	name := a.Name
-	if object, ok := a.Object.(metav1.Object); ok && name == "" {
-		if name = object.GetName(); name == "" {
-			name = object.GetGenerateName()
-		}
-	}
-	return apierrors.NewForbidden(groupResource(a), name, why)
+	return apierrors.NewForbidden(groupResource(a), a.ObjectName(), why)
 }
 
 func groupResource(a *admission.Attributes) schema.GroupResource { return a.Resource.GroupResource() }

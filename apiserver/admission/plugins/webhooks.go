@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/admission/policy"
 	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/apiserver/backend"
 )
@@ -28,3 +29,9 @@ func mutatingWebhooks(env *Env) (admission.Plugin, error) {
 func validatingWebhooks(env *Env) (admission.Plugin, error) {
 	return webhook.Validating(env.World, env.webhooks()), nil
 }
+
+// mutatingPolicies let rules in the API change requests.
+func mutatingPolicies(env *Env) (admission.Plugin, error) { return policy.Mutating(env.World), nil }
+
+// validatingPolicies let rules in the API refuse requests.
+func validatingPolicies(env *Env) (admission.Plugin, error) { return policy.Validating(env.World), nil }

@@ -46,7 +46,7 @@ func (h *hooks) admit(ctx context.Context, a *admission.Attributes) error {
 	if a.Round > 0 && !equality.Semantic.DeepEqual(m.last, a.Object) {
 		m.changed() // other plug-ins did something since
 	}
-	version, index := versions(h.world, a), 0
+	version, index := h.world.Versions(a), 0
 	for _, configuration := range all {
 		for _, hook := range configuration {
 			changed, err := h.admitOne(ctx, a, hook, index, m, version)
@@ -54,7 +54,7 @@ func (h *hooks) admit(ctx context.Context, a *admission.Attributes) error {
 				return err
 			}
 			if changed {
-				version = versions(h.world, a)
+				version = h.world.Versions(a)
 			}
 			index++
 		}

@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -51,19 +50,4 @@ func (h *hooks) get(ctx context.Context, a *admission.Attributes) ([][]*hook, er
 		return nil, nil
 	}
 	return all, nil
-}
-
-// versions makes what is shown of a request once for each kind that is asked for.
-func versions(w *match.World, a *admission.Attributes) func(match.Hit) (*match.Version, error) {
-	var made []*match.Version
-	return func(hit match.Hit) (*match.Version, error) {
-		if i := slices.IndexFunc(made, func(v *match.Version) bool { return v.As == hit }); i >= 0 {
-			return made[i], nil
-		}
-		v, err := w.Version(a, hit)
-		if err == nil {
-			made = append(made, v)
-		}
-		return v, err
-	}
 }

@@ -48,7 +48,7 @@ type pending struct {
 
 func (h *hooks) wanted(ctx context.Context, a *admission.Attributes, all [][]*hook) ([]pending, error) {
 	var asked []pending
-	version := versions(h.world, a)
+	version := h.world.Versions(a)
 	for _, configuration := range all {
 		for _, hook := range configuration {
 			v, err := hook.wanted(ctx, h.world, a, version)
