@@ -108,6 +108,7 @@ func (o *options) config() (Config, Standard, error) {
 		Issuers: o.issuers, SigningKeyFile: o.signingKey, KeyFiles: o.accountKeys, Audiences: o.audiences, KeysURL: o.keysURL,
 		MaxTokenSeconds: o.maxTokenSeconds(), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
 	}
+	standard.AdmissionFile = o.admissionFile
 	if standard.EnablePlugins, standard.DisablePlugins, err = o.plugins(); err != nil {
 		return config, standard, err
 	}

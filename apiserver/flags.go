@@ -41,6 +41,7 @@ type options struct {
 	maxTokenLife                     time.Duration
 	modes                            []string
 	enablePlugins, disablePlugins    []string
+	admissionFile                    string
 	headerCA                         string
 	headerNames, headerUsers         []string
 	headerUIDs, headerGroups, extras []string
@@ -106,6 +107,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 
 	flags.StringSliceVar(&o.enablePlugins, "enable-admission-plugins", nil, "admission plug-ins to run besides the default ones")
 	flags.StringSliceVar(&o.disablePlugins, "disable-admission-plugins", nil, "default admission plug-ins not to run")
+	flags.StringVar(&o.admissionFile, "admission-control-config-file", "", "file of kind AdmissionConfiguration: configures admission plug-ins")
 
 	flags.StringVar(&o.kubeletCA, "kubelet-certificate-authority", "", "authorities of kubelets; without, they are not checked")
 	flags.StringVar(&o.kubeletCert, "kubelet-client-certificate", "", "certificate to show to kubelets")
@@ -158,7 +160,7 @@ var ignored = map[string]string{
 }
 
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
-const refused = `admission-control-config-file egress-selector-config-file service-account-signing-endpoint`
+const refused = `egress-selector-config-file service-account-signing-endpoint`
 
 // addIgnored declares the flags that are accepted without a meaning.
 func (o *options) addIgnored(flags *pflag.FlagSet) {

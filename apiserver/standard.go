@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 
+	admissionconfig "github.com/septet-io/septet/apiserver/admission/config"
 	"github.com/septet-io/septet/apiserver/admission/match"
 	"github.com/septet-io/septet/apiserver/admission/plugins"
 	"github.com/septet-io/septet/apiserver/authn"
@@ -84,6 +85,8 @@ type Standard struct {
 
 	// EnablePlugins and DisablePlugins change which admission plug-ins run, by name.
 	EnablePlugins, DisablePlugins []string
+	// AdmissionFile configures admission plug-ins: a file of kind AdmissionConfiguration; empty: there is none.
+	AdmissionFile string
 
 	// Kubelet is the client side of connections to kubelets.
 	Kubelet             *tls.Config
@@ -129,8 +132,14 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	if err := o.authorize(s); err != nil {
 		return nil, err
 	}
+	var configured *admissionconfig.Config
+	if o.AdmissionFile != "" {
+		if configured, err = admissionconfig.Load(o.AdmissionFile); err != nil {
+			return nil, fmt.Errorf("--admission-control-config-file: %w", err)
+		}
+	}
 	own, err := plugins.New(&plugins.Env{
-		Set: s.Loopback, World: &match.World{Resources: &s.Resources, Authorizer: s.authorizer},
+		Set: s.Loopback, Config: configured, World: &match.World{Resources: &s.Resources, Authorizer: s.authorizer},
 	}, o.EnablePlugins, o.DisablePlugins)
 	if err != nil {
 		return nil, err

@@ -78,14 +78,14 @@ func declare(set *environment.EnvSet, s Scope, object, params *cel.Type, known [
 		options = append(options,
 			cel.Variable("authorizer", library.AuthorizerType), cel.Variable("authorizer.requestResource", library.ResourceCheckType))
 	}
-	parts := []environment.VersionedOptions{
-		{IntroducedVersion: first, EnvOptions: options, DeclTypes: append(known, namespace, request)},
-		environment.StrictCostOpt,
+	extended, err := set.Extend(
+		environment.VersionedOptions{IntroducedVersion: first, EnvOptions: options, DeclTypes: append(known, namespace, request)},
+		environment.StrictCostOpt)
+	if err != nil || !s.Patch {
+		return extended, err
 	}
-	if s.Patch {
-		parts = append(parts, environment.VersionedOptions{IntroducedVersion: first, EnvOptions: []cel.EnvOption{
-			common.ResolverEnvOption(&mutation.DynamicTypeResolver{}), environment.UnversionedLib(library.JSONPatch),
-		}})
-	}
-	return set.Extend(parts...)
+	// In a step of its own: declared types take the place of what resolves names in the same one.
+	return extended.Extend(environment.VersionedOptions{IntroducedVersion: first, EnvOptions: []cel.EnvOption{
+		common.ResolverEnvOption(&mutation.DynamicTypeResolver{}), environment.UnversionedLib(library.JSONPatch),
+	}})
 }

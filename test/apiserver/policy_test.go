@@ -157,7 +157,7 @@ func TestWhatABindingWantsDone(t *testing.T) {
 		MatchConstraints: about("", "configmaps"),
 		MatchConditions:  []registrationv1.MatchCondition{{Name: "not-system", Expression: "!request.userInfo.username.startsWith('system:')"}},
 		Validations:      []registrationv1.Validation{{Expression: "has(object.metadata.labels)", Message: "label it"}},
-		AuditAnnotations: []registrationv1.AuditAnnotation{{Key: "name", ValueExpression: "object.metadata.name"}},
+		AuditAnnotations: []registrationv1.AuditAnnotation{{Key: "name", ValueExpression: "'made ' + object.metadata.name"}},
 	}
 	checks(t, set, "labelled", labelled, nil, registrationv1.Warn, registrationv1.Audit)
 	answer := server.Do("POST", "/api/v1/namespaces/default/configmaps", `{"metadata":{"name":"a"}}`)

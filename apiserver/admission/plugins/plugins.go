@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/apiserver/admission/config"
 	"github.com/septet-io/septet/apiserver/admission/match"
-	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/client"
 )
 
@@ -20,8 +20,8 @@ type Env struct {
 	Set *client.Set
 	// World has what is served, and who may do what.
 	World *match.World
-
-	clients *webhook.Clients // of all webhooks; made when first needed
+	// Config has the plug-ins' configurations; may be nil.
+	Config *config.Config
 }
 
 // entry is a line of the table.
@@ -34,15 +34,21 @@ type entry struct {
 
 // all is every plug-in in upstream's order: what changes objects comes before what counts and refuses them.
 var all = []entry{
-	{name: "NamespaceLifecycle", make: namespaceLifecycle},        // nothing else matters in a namespace that is not there
+	{name: "AlwaysAdmit", make: alwaysAdmit, off: true},
+	{name: "NamespaceAutoProvision", make: namespaceAutoProvision, off: true},
+	{name: "NamespaceLifecycle", make: namespaceLifecycle}, // nothing else matters in a namespace that is not there
+	{name: "NamespaceExists", make: namespaceExists, off: true},
+	{name: "LimitPodHardAntiAffinityTopology", make: limitAntiAffinity, off: true},
 	{name: "LimitRanger", make: limitRanger},                      // fills in amounts, which quotas charge
 	{name: "ServiceAccount", make: serviceAccount},                // adds volumes, which others look at
 	{name: "NodeRestriction", make: nodeRestriction},              //
 	{name: "TaintNodesByCondition", make: taintNodesByCondition},  //
 	{name: "AlwaysPullImages", make: alwaysPullImages, off: true}, //
 	{name: "PodSecurity", make: podSecurity},                      //
-	{name: "Priority", make: priority},                            //
-	{name: "DefaultTolerationSeconds", make: defaultTolerations},  //
+	{name: "PodNodeSelector", make: podNodeSelector, off: true},
+	{name: "Priority", make: priority},                           //
+	{name: "DefaultTolerationSeconds", make: defaultTolerations}, //
+	{name: "EventRateLimit", make: eventRateLimit, off: true},
 	{name: "ExtendedResourceToleration", make: extendedResourceToleration, off: true},
 	{name: "DefaultStorageClass", make: defaultStorageClass},           //
 	{name: "StorageObjectInUseProtection", make: storageInUse},         //
@@ -59,6 +65,7 @@ var all = []entry{
 	{name: "ValidatingAdmissionPolicy", make: validatingPolicies},      //
 	{name: "ValidatingAdmissionWebhook", make: validatingWebhooks},     //
 	{name: "ResourceQuota", make: resourceQuota},                       // charges what nobody refuses any more
+	{name: "AlwaysDeny", make: alwaysDeny, off: true},
 }
 
 // Names returns the names of all plug-ins in running order.
@@ -79,8 +86,10 @@ func New(env *Env, enable, disable []string) ([]admission.Plugin, error) {
 		}
 	}
 	var made []admission.Plugin
+	var idle []string
 	for _, e := range all {
 		if slices.Contains(disable, e.name) || e.off && !slices.Contains(enable, e.name) {
+			idle = append(idle, e.name)
 			continue
 		}
 		plugin, err := e.make(env)
@@ -90,7 +99,7 @@ func New(env *Env, enable, disable []string) ([]admission.Plugin, error) {
 		plugin.Name = e.name
 		made = append(made, plugin)
 	}
-	return made, nil
+	return made, env.Config.Unread(idle)
 }
 
 // is says whether a request is for a resource itself or a subresource of it.

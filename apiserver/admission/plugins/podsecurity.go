@@ -34,11 +34,13 @@ func podSecurity(env *Env) (admission.Plugin, error) {
 	}
 	core := env.Set.Informers.Core().V1()
 	s := &security{env: env, evaluator: evaluator, namespaces: core.Namespaces().Lister(), pods: core.Pods().Lister()}
-	return admission.Plugin{Handles: []admission.Operation{admission.Create, admission.Update}, Validate: s.validate}, nil
+	return admission.Plugin{Handles: []admission.Operation{admission.Create, admission.Update}, Validate: s.validate}, s.configure(env)
 }
 
 type security struct {
 	env        *Env
+	config     securityConfig
+	defaults   api.Policy
 	evaluator  policy.Evaluator
 	namespaces listers.NamespaceLister
 	pods       listers.PodLister
@@ -94,6 +96,10 @@ func templateOf(object any) *corev1.PodTemplateSpec {
 // check refuses a Pod that its namespace does not allow, and warns of what it warns of. Templates are never refused: the
 // Pods made of them will be.
 func (s *security) check(ctx context.Context, a *admission.Attributes, meta *metav1.ObjectMeta, spec *corev1.PodSpec, enforce bool) error {
+	if why := s.exempt(a, spec); why != "" {
+		a.AddAnnotation(api.AuditAnnotationPrefix+"exempt", why)
+		return nil
+	}
 	namespace, err := s.namespaces.Get(a.Namespace)
 	if apierrors.IsNotFound(err) {
 		namespace, err = s.env.Set.CoreV1().Namespaces().Get(ctx, a.Namespace, metav1.GetOptions{})
@@ -101,7 +107,7 @@ func (s *security) check(ctx context.Context, a *admission.Attributes, meta *met
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("failed to lookup namespace %q: %w", a.Namespace, err))
 	}
-	wanted, errs := api.PolicyToEvaluate(namespace.Labels, unlabelled)
+	wanted, errs := api.PolicyToEvaluate(namespace.Labels, s.defaults)
 	if len(errs) == 0 && wanted.FullyPrivileged() {
 		return nil
 	}
@@ -173,7 +179,7 @@ func sameProfiles(annotations, other map[string]string) bool {
 
 // namespace refuses labels that say nothing, and warns of Pods that are there and would not be let in any more.
 func (s *security) namespace(a *admission.Attributes, namespace *corev1.Namespace) error {
-	wanted, errs := api.PolicyToEvaluate(namespace.Labels, unlabelled)
+	wanted, errs := api.PolicyToEvaluate(namespace.Labels, s.defaults)
 	before, updating := a.OldObject.(*corev1.Namespace)
 	if !updating {
 		if len(errs) > 0 {
@@ -181,7 +187,7 @@ func (s *security) namespace(a *admission.Attributes, namespace *corev1.Namespac
 		}
 		return nil
 	}
-	had, oldErrs := api.PolicyToEvaluate(before.Labels, unlabelled)
+	had, oldErrs := api.PolicyToEvaluate(before.Labels, s.defaults)
 	if len(errs) > 0 {
 		if len(oldErrs) == 0 {
 			return apierrors.NewInvalid(a.Kind.GroupKind(), namespace.Name, errs)
