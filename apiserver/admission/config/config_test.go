@@ -23,17 +23,17 @@ func TestReadingConfigurations(t *testing.T) {
 	var into struct {
 		A string `json:"a"`
 	}
-	c, err := Load(write(t, "c.yaml", head+"- name: X\n  configuration: {a: b}\n- name: Y\n  configuration: {}\n"))
+	c, err := Load(write(t, "c.yaml", head+"- name: X\n  configuration: {a: b}\n- name: Z\n  configuration: {}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if found, err := c.Read("X", &into, ""); err != nil || !found || into.A != "b" {
 		t.Errorf("%v, %v, %+v", found, err, into)
 	}
-	if err := c.Unread(nil); err == nil || !strings.Contains(err.Error(), "[Y]") {
+	if err := c.Unread(nil); err == nil || !strings.Contains(err.Error(), "[Z]") {
 		t.Errorf("%v", err)
 	}
-	if err := c.Unread([]string{"Y"}); err != nil {
+	if err := c.Unread([]string{"Z"}); err != nil {
 		t.Error(err)
 	}
 	if found, err := (*Config)(nil).Read("X", &into, ""); found || err != nil {
