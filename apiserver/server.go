@@ -103,6 +103,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		Journal:   s.Journal, Fields: rest.NewFields(s.Resources.Kind),
 		Draining: s.draining, MinWatch: config.MinWatch,
 	}
+	s.env.Fields.Described = openapi.Types
 	s.addKinds(builtin.All())
 	s.discovery = discovery.New(&s.Resources)
 	s.OpenAPI = &openapi.Handler{Registry: &s.Resources}

@@ -21,7 +21,7 @@ func decide(crd *apiextensionsv1.CustomResourceDefinition, used *names, now time
 	set := func(condition apiextensionsv1.CustomResourceDefinitionCondition) {
 		changed = setCondition(&next.Status, condition, now) || changed
 	}
-	if !sameNames(&crd.Spec.Names, &crd.Status.AcceptedNames) {
+	if !sameNames(&crd.Spec.Names, &crd.Status.AcceptedNames) || condition(crd, apiextensionsv1.NamesAccepted) == nil {
 		accepted, condition := accept(&crd.Spec.Names, &crd.Status.AcceptedNames, used)
 		changed = changed || !sameNames(&accepted, &crd.Status.AcceptedNames)
 		next.Status.AcceptedNames = accepted

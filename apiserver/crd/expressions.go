@@ -6,6 +6,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -37,6 +38,7 @@ func schemaErrors(crd, old *apiextensionsv1.CustomResourceDefinition, wrong bool
 		if err != nil {
 			found = append(found, field.Invalid(path, "", err.Error()))
 		}
+		found = append(found, selectableErrors(v, s, field.NewPath("spec", "versions").Index(i).Child("selectableFields"), old)...)
 		if len(found) == 0 && hasRules(s) {
 			c := &checker{known: known, unchanged: unchanged(v, old)}
 			c.node(&place{schema: s, path: path, root: true, many: once})
@@ -95,4 +97,46 @@ func hasRules(s *structuralschema.Structural) bool {
 	found := false
 	eachRules(s, func(rules apiextensionsv1.ValidationRules) { found = found || len(rules) > 0 })
 	return found
+}
+
+// maxSelectable is how many fields of a version may be selectable.
+const maxSelectable = 8
+
+// selectableErrors checks that fields to select by exist, are simple and are named once.
+func selectableErrors(v *apiextensionsv1.CustomResourceDefinitionVersion, s *structuralschema.Structural, path *field.Path, old *apiextensionsv1.CustomResourceDefinition) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[string]()
+	for i := range v.SelectableFields {
+		at, text := path.Index(i).Child("jsonPath"), v.SelectableFields[i].JSONPath
+		if text == "" {
+			errs = append(errs, field.Required(at, ""))
+			continue
+		}
+		found, below, err := cel.ValidFieldPath(text, s, cel.WithFieldPathAllowArrayNotation(false))
+		if err != nil {
+			errs = append(errs, field.Invalid(at, text, "is an invalid path: "+err.Error()))
+			continue
+		}
+		if found.Root().String() == "metadata" {
+			errs = append(errs, field.Invalid(at, text, "must not point to fields in metadata"))
+		}
+		if below == nil || below.Type != "string" && below.Type != "boolean" && below.Type != "integer" {
+			errs = append(errs, field.Invalid(at, text, "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."))
+		}
+		if seen.Has(found.String()) {
+			errs = append(errs, field.Duplicate(at, text))
+		}
+		seen.Insert(found.String())
+	}
+	if seen.Len() > maxSelectable && !hadAsMany(v, old) {
+		errs = append(errs, field.TooMany(path, seen.Len(), maxSelectable))
+	}
+	return errs
+}
+
+// hadAsMany says whether a version's selectable fields are what they were.
+func hadAsMany(v *apiextensionsv1.CustomResourceDefinitionVersion, old *apiextensionsv1.CustomResourceDefinition) bool {
+	return old != nil && slices.ContainsFunc(old.Spec.Versions, func(o apiextensionsv1.CustomResourceDefinitionVersion) bool {
+		return o.Name == v.Name && apiequality.Semantic.DeepEqual(o.SelectableFields, v.SelectableFields)
+	})
 }

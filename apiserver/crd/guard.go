@@ -1,12 +1,14 @@
 package crd
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/septet-io/septet/apiserver/rest"
 	"github.com/septet-io/septet/resource"
@@ -25,6 +27,21 @@ func guard(own *rest.Resource) {
 		errs := validateUpdate(r, obj, old)
 		return append(errs, schemaErrors(obj.(*apiextensionsv1.CustomResourceDefinition), old.(*apiextensionsv1.CustomResourceDefinition), len(errs) > 0)...)
 	}
+	kind.Warn = func(_ *resource.Request, obj, old resource.Object) []string {
+		former := map[string]bool{}
+		if old != nil {
+			for _, format := range unknownFormats(old.(*apiextensionsv1.CustomResourceDefinition)) {
+				former[format] = true
+			}
+		}
+		var warnings []string
+		for _, format := range unknownFormats(obj.(*apiextensionsv1.CustomResourceDefinition)) {
+			if !former[format] {
+				warnings = append(warnings, fmt.Sprintf("unrecognized format %q", format))
+			}
+		}
+		return warnings
+	}
 	own.Kind = &kind
 	own.Hooks.Held = func(obj resource.Object) bool { return obj.GetDeletionTimestamp() == nil }
 	own.Hooks.OnMark = markDeleted
@@ -41,6 +58,23 @@ func markDeleted(obj resource.Object) {
 	}
 	setCondition(&crd.Status, terminating(apiextensionsv1.ConditionTrue, "InstanceDeletionPending",
 		"CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"), time.Now())
+}
+
+// unknownFormats are the formats in a definition's schemas that are not checked.
+func unknownFormats(crd *apiextensionsv1.CustomResourceDefinition) []string {
+	var found []string
+	for i := range crd.Spec.Versions {
+		s, err := structure(propsOf(&crd.Spec.Versions[i]))
+		if err != nil {
+			continue
+		}
+		eachSchema(s.ToKubeOpenAPI(), func(s *spec.Schema) {
+			if !knownFormat(s.Type, s.Format) {
+				found = append(found, s.Format)
+			}
+		})
+	}
+	return found
 }
 
 func unstructuredOf(content map[string]any) *unstructured.Unstructured {

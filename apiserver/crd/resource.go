@@ -36,8 +36,9 @@ func (d *Definitions) resource(crd *apiextensionsv1.CustomResourceDefinition, v 
 		definition.Scale = scaleOf(v.Subresources.Scale)
 	}
 	_, batch := s.convert.(*webhook)
-	r := rest.New(resource.Define(definition), d.config.Env, s.open)
-	r.Custom = &rest.Custom{Types: newTypes(crd, s.versions), Schema: published(crd, v), Tag: s.looks, Coerce: own.coerce, Batch: batch}
+	r := rest.NewCustom(resource.Define(definition), d.config.Env, s.open, &rest.Custom{
+		Types: newTypes(crd, s.versions), Schema: published(crd, v), Tag: s.looks, Coerce: own.coerce, Batch: batch,
+	})
 	r.Deprecation = deprecation(crd, v)
 	if batch {
 		r.Open = s.selecting(r)

@@ -43,6 +43,11 @@ func Factory(registry *rest.Registry, client kubernetes.Interface) informers.Sha
 	return &factory{informers.NewSharedInformerFactory(client, 0), registry}
 }
 
+// served shows whole objects.
+func served(r *rest.Resource) show {
+	return func(item *store.Item) (runtime.Object, error) { return r.Served(item) }
+}
+
 // InformerFor is informers.SharedInformerFactory.
 func (f *factory) InformerFor(obj runtime.Object, other internalinterfaces.NewInformerFunc) cache.SharedIndexInformer {
 	r := byType(f.registry, obj)
@@ -50,7 +55,7 @@ func (f *factory) InformerFor(obj runtime.Object, other internalinterfaces.NewIn
 		return f.SharedInformerFactory.InformerFor(obj, other)
 	}
 	return f.SharedInformerFactory.InformerFor(obj, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
-		return newInformer(r, obj, func(item *store.Item) (runtime.Object, error) { return r.Served(item) })
+		return newInformer(&source{f.registry, r.Kind.Resource, served}, obj)
 	})
 }
 

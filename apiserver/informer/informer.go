@@ -6,9 +6,11 @@ import (
 	"context"
 	"reflect"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
@@ -19,15 +21,25 @@ import (
 // show makes of a stored object what an informer holds.
 type show func(item *store.Item) (runtime.Object, error)
 
-// source lists and watches a Resource's store; it is a cache.ListerWatcher.
+// source lists and watches the store of a resource; it is a cache.ListerWatcher. A custom resource has another store after each change
+// of its definition, so it is looked up each time.
 type source struct {
-	resource *rest.Resource
-	show     show
+	registry *rest.Registry
+	resource schema.GroupVersionResource
+	show     func(r *rest.Resource) show
 }
 
-// newInformer makes an informer of a Resource's own objects.
-func newInformer(r *rest.Resource, sample runtime.Object, show show) cache.SharedIndexInformer {
-	return cache.NewSharedIndexInformer(&source{r, show}, sample, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+// current is the Resource as it is served now; NotFound if it is not.
+func (s *source) current() (*rest.Resource, error) {
+	if r := s.registry.Get(s.resource); r != nil {
+		return r, nil
+	}
+	return nil, apierrors.NewNotFound(s.resource.GroupResource(), "")
+}
+
+// newInformer makes an informer of a resource's own objects.
+func newInformer(s *source, sample runtime.Object) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(s, sample, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 }
 
 // IsWatchListSemanticsUnSupported tells reflectors to list, then watch: that costs nothing here.
@@ -40,14 +52,19 @@ func (s *source) List(options metav1.ListOptions) (runtime.Object, error) {
 
 // ListWithContext returns all objects at once, at the latest revision.
 func (s *source) ListWithContext(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
-	page, err := s.resource.Open().List(ctx, store.Query{})
+	r, err := s.current()
 	if err != nil {
 		return nil, err
 	}
+	page, err := r.Open().List(ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	show := s.show(r)
 	list := &internalversion.List{Items: make([]runtime.Object, len(page.Items))}
 	list.ResourceVersion = rest.Version(page.Revision)
 	for i, item := range page.Items {
-		if list.Items[i], err = s.show(item); err != nil {
+		if list.Items[i], err = show(item); err != nil {
 			return nil, err
 		}
 	}
@@ -63,23 +80,28 @@ func (s *source) Watch(options metav1.ListOptions) (watch.Interface, error) {
 func (s *source) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	query := store.WatchQuery{Bookmarks: options.AllowWatchBookmarks}
 	query.ResourceVersion = options.ResourceVersion
+	r, err := s.current()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	watcher, err := s.resource.Open().Watch(ctx, query)
+	watcher, err := r.Open().Watch(ctx, query)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	w := &stream{source: s, watcher: watcher, cancel: cancel, events: make(chan watch.Event, 64)}
+	w := &stream{resource: r, show: s.show(r), watcher: watcher, cancel: cancel, events: make(chan watch.Event, 64)}
 	go w.run(ctx)
 	return w, nil
 }
 
 // stream is a running watch.
 type stream struct {
-	*source
-	watcher store.Watcher
-	cancel  context.CancelFunc
-	events  chan watch.Event
+	resource *rest.Resource
+	show     show
+	watcher  store.Watcher
+	cancel   context.CancelFunc
+	events   chan watch.Event
 }
 
 // ResultChan is watch.Interface.

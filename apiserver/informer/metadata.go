@@ -31,7 +31,7 @@ type local struct {
 func (l *local) Resource(gvr schema.GroupVersionResource) metadata.Getter {
 	getter := l.Interface.Resource(gvr)
 	if r := l.registry.Get(gvr); r != nil && r.Stored() {
-		return &localGetter{getter, &source{r, partial(r)}}
+		return &localGetter{getter, &source{l.registry, gvr, partial}}
 	}
 	return getter
 }
@@ -39,9 +39,12 @@ func (l *local) Resource(gvr schema.GroupVersionResource) metadata.Getter {
 // partial shows an object's metadata alone.
 func partial(r *rest.Resource) show {
 	return func(item *store.Item) (runtime.Object, error) {
-		obj, err := r.Served(item)
-		if err != nil {
-			return nil, err
+		obj := item.Object
+		if r.Custom == nil || r.Custom.Batch { // else versions have the same metadata
+			var err error
+			if obj, err = r.Served(item); err != nil {
+				return nil, err
+			}
 		}
 		p := meta.AsPartialObjectMetadata(obj)
 		p.SetGroupVersionKind(r.GroupVersionKind)
@@ -68,14 +71,18 @@ func (l *localGetter) List(ctx context.Context, options metav1.ListOptions) (*me
 	if options.LabelSelector != "" || options.FieldSelector != "" {
 		return l.Getter.List(ctx, options)
 	}
-	page, err := l.source.resource.Open().List(ctx, store.Query{})
+	r, err := l.source.current()
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.Open().List(ctx, store.Query{})
 	if err != nil {
 		return nil, err
 	}
 	list := &metav1.PartialObjectMetadataList{Items: make([]metav1.PartialObjectMetadata, len(page.Items))}
 	list.ResourceVersion = rest.Version(page.Revision)
 	for i, item := range page.Items {
-		obj, err := l.source.show(item)
+		obj, err := partial(r)(item)
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/septet-io/septet/apiserver/rest"
 )
@@ -78,21 +77,3 @@ func Ref(name string, v2 bool) string {
 
 // CustomName is the schema name of a custom resource.
 func CustomName(gvk schema.GroupVersionKind) string { return customName(gvk) }
-
-// MetaSchemas are the schemas of an object's metadata by name, as version 3 has them: what the merge schema of a custom resource
-// consists of besides its own.
-func MetaSchemas() (map[string]*spec.Schema, error) {
-	d, err := unpack()
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]*spec.Schema{}
-	for name, raw := range d.closure([]string{ObjectMeta}) {
-		s := &spec.Schema{}
-		if err := s.UnmarshalJSON(raw); err != nil {
-			return nil, err
-		}
-		all[name] = s
-	}
-	return all, nil
-}

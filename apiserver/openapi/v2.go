@@ -102,7 +102,13 @@ func joinV2(d *definitions, doc *document, paths, schemas object) error {
 		if err := json.Unmarshal(raw, &schema); err != nil {
 			return err
 		}
-		if !d.custom[name] {
+		if d.custom[name] {
+			var stamped object
+			if err := json.Unmarshal(doc.Components.Schemas[name], &stamped); err != nil {
+				return err
+			}
+			schema[kindsKey] = stamped[kindsKey]
+		} else {
 			schema = schemaV2(schema)
 		}
 		if old, known := schemas[name].(object); known {
@@ -116,18 +122,20 @@ func joinV2(d *definitions, doc *document, paths, schemas object) error {
 	return nil
 }
 
+// kindsKey is where a schema says which kinds it stands for.
+const kindsKey = "x-kubernetes-group-version-kind"
+
 // joinKinds makes a schema stand for what it stood for in another document too.
 func joinKinds(schema, old object) {
-	const key = "x-kubernetes-group-version-kind"
-	kinds, _ := schema[key].([]any)
-	more, _ := old[key].([]any)
+	kinds, _ := schema[kindsKey].([]any)
+	more, _ := old[kindsKey].([]any)
 	for _, kind := range more {
 		if !slices.ContainsFunc(kinds, func(k any) bool { return fmt.Sprint(k) == fmt.Sprint(kind) }) {
 			kinds = append(kinds, kind)
 		}
 	}
 	if len(kinds) > 0 {
-		schema[key] = kinds
+		schema[kindsKey] = kinds
 	}
 }
 

@@ -30,12 +30,26 @@ var partialKind = schema.GroupVersionKind{Group: "meta.k8s.io", Version: "v1", K
 // encodings returns the forms of a kind. Their names hold the version, since kinds that share a Store share its Items.
 func (r *Resource) encodings() [formats]store.Encoding {
 	version := r.GroupVersionKind.GroupVersion().String()
-	return [formats]store.Encoding{
+	forms := [formats]store.Encoding{
 		formJSON:            {Name: "json;" + version, Encode: r.encodeJSON},
 		formProtobuf:        {Name: "protobuf;" + version, Encode: r.encodeProtobuf},
 		formPartialJSON:     {Name: "json;partial", Encode: encodePartialJSON},
 		formPartialProtobuf: {Name: "protobuf;partial", Encode: encodePartialProtobuf},
 	}
+	if r.Custom != nil && r.Custom.Batch { // a webhook may change labels and annotations
+		for _, f := range []form{formPartialJSON, formPartialProtobuf} {
+			encode := forms[f].Encode
+			forms[f].Name += ";" + version
+			forms[f].Encode = func(obj resource.Object) ([]byte, error) {
+				served, err := r.outward(obj)
+				if err != nil {
+					return nil, err
+				}
+				return encode(served)
+			}
+		}
+	}
+	return forms
 }
 
 // jsonHead is how the JSON of every object of a kind begins.

@@ -41,7 +41,7 @@ type Resource struct {
 	// empty name is the resource itself: create of kinds that are never stored (reviews).
 	Connect map[string]Handler
 	Hooks   Hooks
-	// Custom is what only custom resources have; nil for built-in kinds.
+	// Custom is what only custom resources have; nil for built-in kinds. Set by NewCustom.
 	Custom *Custom
 	// Deprecation is the warning for each request; empty for most kinds.
 	Deprecation string
@@ -80,6 +80,14 @@ func New(kind *resource.Kind, env *Env, open func() store.Store) *Resource {
 	r := &Resource{Kind: kind, Env: env, Open: open, Connect: map[string]Handler{}}
 	r.layout = layoutOf(kind)
 	r.Deprecation = deprecationOf(kind.GroupVersionKind)
+	r.forms = r.encodings()
+	return r
+}
+
+// NewCustom binds a kind that is known only at run time.
+func NewCustom(kind *resource.Kind, env *Env, open func() store.Store, custom *Custom) *Resource {
+	r := New(kind, env, open)
+	r.Custom = custom
 	r.forms = r.encodings()
 	return r
 }

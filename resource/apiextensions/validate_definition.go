@@ -1,6 +1,7 @@
 package apiextensions
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -183,7 +184,7 @@ func storedVersions(crd *apiextensionsv1.CustomResourceDefinition) field.ErrorLi
 	}
 	for i, name := range stored {
 		if !served.Has(name) {
-			errs = append(errs, field.Invalid(path.Index(i), name, "must appear in spec.versions"))
+			errs = append(errs, field.Invalid(path.Index(i), name, fmt.Sprintf("missing from spec.versions; %[1]s was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in %[1]s and removes %[1]s from status.storedVersions", name)))
 		}
 	}
 	return errs

@@ -73,7 +73,7 @@ func TestDefinitions(t *testing.T) {
 			c.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: "Webhook"}
 			c.Spec.Versions[0].Subresources = &apiextensionsv1.CustomResourceSubresources{Scale: &apiextensionsv1.CustomResourceSubresourceScale{SpecReplicasPath: "replicas"}}
 		}, []string{
-			`spec.versions[0].subresources.scale.specReplicasPath: Invalid value: "replicas": should be a json path under .spec`,
+			`spec.versions[0].subresources.scale.specReplicasPath: Invalid value: "replicas": must be a simple json path starting with .`,
 			"spec.versions[0].subresources.scale.statusReplicasPath: Required value",
 			"spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
 			"spec.conversion.conversionReviewVersions: Required value",
@@ -102,5 +102,5 @@ func TestStoredObjectsStayReadable(t *testing.T) {
 	noteStoredVersion(now)
 	expect(t, validateDefinitionUpdate(nil, now, old),
 		`spec.scope: Invalid value: "Cluster": field is immutable`,
-		`status.storedVersions[0]: Invalid value: "v1": must appear in spec.versions`)
+		`status.storedVersions[0]: Invalid value: "v1": missing from spec.versions; v1 was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in v1 and removes v1 from status.storedVersions`)
 }

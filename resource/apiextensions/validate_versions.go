@@ -1,8 +1,12 @@
 package apiextensions
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -35,12 +39,13 @@ func versions(list []apiextensionsv1.CustomResourceDefinitionVersion, path *fiel
 
 func version(v *apiextensionsv1.CustomResourceDefinitionVersion, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if v.DeprecationWarning != nil && !v.Deprecated {
-		errs = append(errs, field.Invalid(at.Child("deprecationWarning"), *v.DeprecationWarning, "can only be set for deprecated versions"))
-	}
+	errs = append(errs, deprecationWarning(v, at.Child("deprecationWarning"))...)
 	if schema := at.Child("schema", "openAPIV3Schema"); v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
 		errs = append(errs, field.Required(schema, "schemas are required"))
 	} else {
+		if v.Subresources != nil && v.Subresources.Status != nil {
+			errs = append(errs, rootWithStatus(v.Schema.OpenAPIV3Schema, schema)...)
+		}
 		errs = append(errs, validateSchema(v.Schema.OpenAPIV3Schema, schema)...)
 	}
 	if v.Subresources != nil && v.Subresources.Scale != nil {
@@ -52,23 +57,81 @@ func version(v *apiextensionsv1.CustomResourceDefinitionVersion, at *field.Path)
 	return errs
 }
 
+// rootFields are those of a schema that may stand at its root where the status is a subresource: it is checked by its own part of the
+// schema alone, so nothing may be said about it outside of that.
+var rootFields = []string{
+	"Description", "Type", "Format", "Title", "Maximum", "ExclusiveMaximum", "Minimum", "ExclusiveMinimum", "MaxLength", "MinLength", "Pattern",
+	"MaxItems", "MinItems", "UniqueItems", "MultipleOf", "Required", "Items", "Properties", "ExternalDocs", "Example", "XPreserveUnknownFields",
+	"XValidations",
+}
+
+func rootWithStatus(s *apiextensionsv1.JSONSchemaProps, path *field.Path) field.ErrorList {
+	fields := reflect.ValueOf(s).Elem()
+	for i := range fields.NumField() {
+		switch name := fields.Type().Field(i).Name; {
+		case fields.Field(i).IsZero():
+		case name == "Type" && s.Type != "object":
+			return field.ErrorList{field.Invalid(path.Child("type"), s.Type, `only "object" is allowed as the type at the root of the schema if the status subresource is enabled`)}
+		case !slices.Contains(rootFields, name):
+			return field.ErrorList{field.Invalid(path, *s, fmt.Sprintf("only %v fields are allowed at the root of the schema if the status subresource is enabled", rootFields))}
+		}
+	}
+	return nil
+}
+
+// deprecationWarning: it is sent in a header.
+func deprecationWarning(v *apiextensionsv1.CustomResourceDefinitionVersion, path *field.Path) field.ErrorList {
+	if v.DeprecationWarning == nil {
+		return nil
+	}
+	text := *v.DeprecationWarning
+	var errs field.ErrorList
+	invalid := func(detail string) { errs = append(errs, field.Invalid(path, text, detail)) }
+	if !v.Deprecated {
+		invalid("can only be set for deprecated versions")
+		return errs
+	}
+	if len(text) > 256 {
+		invalid("must be <= 256 characters long")
+	}
+	if text == "" {
+		invalid("must not be an empty string")
+	}
+	for i, r := range text {
+		if !unicode.IsPrint(r) {
+			invalid(fmt.Sprintf("must only contain printable UTF-8 characters; non-printable character found at index %d", i))
+			break
+		}
+	}
+	if !utf8.ValidString(text) {
+		invalid("must only contain printable UTF-8 characters")
+	}
+	return errs
+}
+
 func scale(s *apiextensionsv1.CustomResourceSubresourceScale, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	under := func(name, value, root string) {
 		switch at := path.Child(name); {
 		case value == "":
 			errs = append(errs, field.Required(at, ""))
+		case value[0] != '.':
+			errs = append(errs, field.Invalid(at, value, "must be a simple json path starting with ."))
 		case !strings.HasPrefix(value, root+"."):
 			errs = append(errs, field.Invalid(at, value, "should be a json path under "+root))
 		}
 	}
 	under("specReplicasPath", s.SpecReplicasPath, ".spec")
 	under("statusReplicasPath", s.StatusReplicasPath, ".status")
-	if p := s.LabelSelectorPath; p != nil && *p != "" && !strings.HasPrefix(*p, ".spec.") && !strings.HasPrefix(*p, ".status.") {
+	if p := s.LabelSelectorPath; p != nil && *p != "" && (*p)[0] != '.' {
+		errs = append(errs, field.Invalid(path.Child("labelSelectorPath"), *p, "must be a simple json path starting with ."))
+	} else if p != nil && *p != "" && !strings.HasPrefix(*p, ".spec.") && !strings.HasPrefix(*p, ".status.") {
 		errs = append(errs, field.Invalid(path.Child("labelSelectorPath"), *p, "should be a json path under either .spec or .status"))
 	}
 	return errs
 }
+
+var columnFormats = []string{"byte", "date", "date-time", "double", "float", "int32", "int64", "password"}
 
 var columnTypes = []string{"boolean", "date", "integer", "number", "string"}
 
@@ -83,8 +146,13 @@ func printerColumn(c *apiextensionsv1.CustomResourceColumnDefinition, at *field.
 	} else if !slices.Contains(columnTypes, c.Type) {
 		errs = append(errs, field.Invalid(at.Child("type"), c.Type, oneOf))
 	}
+	if c.Format != "" && !slices.Contains(columnFormats, c.Format) {
+		errs = append(errs, field.Invalid(at.Child("format"), c.Format, "must be one of "+strings.Join(columnFormats, ",")))
+	}
 	if c.JSONPath == "" {
 		errs = append(errs, field.Required(at.Child("JSONPath"), ""))
+	} else if c.JSONPath[0] != '.' {
+		errs = append(errs, field.Invalid(at.Child("JSONPath"), c.JSONPath, "must be a simple json path starting with ."))
 	}
 	return errs
 }

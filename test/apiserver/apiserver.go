@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"testing"
@@ -41,6 +42,7 @@ type Server struct {
 	standard *apiserver.Standard // nil: neither authentication by tokens nor authorization nor admission
 	stop     context.CancelFunc
 	done     chan error
+	cleaned  bool // the test's end is prepared
 }
 
 // Start runs a server until the test ends. change, if given, may change its configuration.
@@ -139,9 +141,27 @@ func (s *Server) run(change []func(*apiserver.Config)) {
 		}
 		s.done <- errors.Join(<-running, bootstrapping)
 	}()
+	if s.cleaned {
+		return
+	}
+	s.cleaned = true
 	s.t.Cleanup(s.Stop)
 	if _, benchmark := s.t.(*testing.B); !benchmark {
 		s.t.Cleanup(s.Agree)
+	}
+}
+
+// Restart stops a complete server and runs it anew on the same etcd, until it is ready.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.run(nil)
+	for s.Do("GET", "/readyz", "").Code != http.StatusOK {
+		select {
+		case <-s.t.Context().Done():
+			s.t.Fatal("apiserver: not ready again")
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 

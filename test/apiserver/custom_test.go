@@ -188,9 +188,10 @@ func TestACustomResourcesLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	undefine(t, set, "crontabs.stable.example.com")
-	if _, err := tabs.List(ctx, metav1.ListOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("list after the end of the definition: %v", err)
-	}
+	waitFor(t, func() bool {
+		_, err := tabs.List(ctx, metav1.ListOptions{})
+		return apierrors.IsNotFound(err)
+	})
 	if got := etcdValue(t, server, "/registry/stable.example.com/crontabs/life/left"); got != "" {
 		t.Errorf("an object outlived its definition: %s", got)
 	}
