@@ -44,6 +44,7 @@ type Cache struct {
 
 	mu       sync.Mutex
 	stopped  bool
+	retired  bool // watches end as soon as they begin
 	filling  *filling
 	fillErr  error // of the last attempt, if it failed
 	log      changeLog
@@ -204,6 +205,7 @@ func (c *Cache) Ready() error {
 func (c *Cache) Retire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retired = true
 	c.watchers.endAll(nil)
 }
 

@@ -44,6 +44,12 @@ func (c *Cache) watch(ctx context.Context, q *WatchQuery) (*watcher, error) {
 		}
 	}
 	w.bound(ctx, q.Bookmarks)
+	c.mu.Lock()
+	retired := c.retired
+	c.mu.Unlock()
+	if retired {
+		w.Stop()
+	}
 	return w, nil
 }
 

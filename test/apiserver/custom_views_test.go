@@ -6,6 +6,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -87,12 +88,30 @@ func TestDefaultsFromStorage(t *testing.T) {
 	define(t, set, widgets(group, `{type: object, properties: {a: {type: string}, b: {type: string}}}`))
 	path := widgetsPath(group)
 	server.Do("POST", path, widget(group, "old", `{}`))
+	objects := set.Dynamic.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: "widgets"}).Namespace("default")
+	list, err := objects.List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := objects.Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	const at = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/"
 	redefine(t, server, "widgets."+group, `[{"op":"add","path":"`+at+`a/default","value":"A"}]`)
+	if event, open := <-before.ResultChan(); open {
+		t.Errorf("the change of the definition sent %v", event)
+	}
 	if answer := server.Do("GET", path+"/old", ""); !strings.Contains(answer.Body, `"spec":{"a":"A"}`) {
 		t.Errorf("read with a new default: %s", answer.Body)
 	}
 	server.Do("POST", path, widget(group, "new", `{}`))
+	resumed, err := objects.Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resumed.Stop()
+	expectCustom(t, resumed, watch.Added, "new")
 	redefine(t, server, "widgets."+group, `[{"op":"remove","path":"`+at+`a/default"},{"op":"add","path":"`+at+`b/default","value":"B"}]`)
 	if answer := server.Do("GET", path+"/old", ""); !strings.Contains(answer.Body, `"spec":{"b":"B"}`) {
 		t.Errorf("an object that was never written with the default has it: %s", answer.Body)
