@@ -14,9 +14,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/ptr"
 )
 
 type options struct {
@@ -87,6 +87,10 @@ func (b *bench) explained(err error) error {
 
 // prepare makes the nodes and volumes, and watches the pods.
 func (b *bench) prepare(ctx context.Context) error {
+	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: important}, Value: 10}
+	if _, err := b.set.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{}); err != nil {
+		return err
+	}
 	if err := b.many(b.o.nodes, func(i int) error { return b.createNode(ctx, i) }); err != nil {
 		return err
 	}
@@ -251,7 +255,7 @@ func (b *bench) churn(ctx context.Context) {
 		n := newNode(1000000+i%5, b.w)
 		n.Status.Allocatable = nil
 		_, _ = b.set.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{})
-		p := newPod("churn", i, func(_ int, p *corev1.Pod) { ask(p, "9", "500Mi"); p.Spec.Priority = ptr.To[int32](10) })
+		p := newPod("churn", i, func(_ int, p *corev1.Pod) { ask(p, "9", "500Mi"); p.Spec.PriorityClassName = important })
 		_ = b.create(ctx, p)
 		select {
 		case <-ctx.Done():

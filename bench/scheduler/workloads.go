@@ -44,6 +44,9 @@ func zones(i int, n *corev1.Node) {
 
 func oneZone(_ int, n *corev1.Node) { n.Labels[corev1.LabelTopologyZone] = "zone1" }
 
+// important is the PriorityClass of pods that go before others.
+const important = "important"
+
 // workloads are named after upstream's.
 var workloads = []workload{
 	{name: "basic", before: 0.2},
@@ -70,8 +73,8 @@ var workloads = []workload{
 	{name: "gated", stuck: 10000, stuckEach: func(_ int, p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "bench"}} }},
 	{name: "mixedChurn", churn: true},
 	{name: "preemption", before: 4, most: 1, beforeEach: func(_ int, p *corev1.Pod) { ask(p, "900m", "500Mi") },
-		pod: func(_ int, p *corev1.Pod) { ask(p, "3000m", "500Mi"); p.Spec.Priority = ptr.To[int32](10) }},
-	{name: "unschedulable", stuck: 200, stuckEach: func(_ int, p *corev1.Pod) { ask(p, "9", "500Mi"); p.Spec.Priority = ptr.To[int32](10) }},
+		pod: func(_ int, p *corev1.Pod) { ask(p, "3000m", "500Mi"); p.Spec.PriorityClassName = important }},
+	{name: "unschedulable", stuck: 200, stuckEach: func(_ int, p *corev1.Pod) { ask(p, "9", "500Mi"); p.Spec.PriorityClassName = important }},
 	{name: "volumes", before: 0.2, volumes: true, pod: mounting},
 	{name: "daemonSet", nodes: 3, perNode: true},
 }
