@@ -2,13 +2,16 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/yaml"
 
 	"github.com/septet-io/septet/resource"
@@ -37,7 +40,7 @@ func (r *Resource) apply(rw http.ResponseWriter, req *http.Request, w *write, bo
 
 // readApplied reads an applied configuration and checks it against the kind's fields.
 func (r *Resource) readApplied(w *write, body []byte, s strictness) (*unstructured.Unstructured, error) {
-	converted, err := yaml.YAMLToJSON(body)
+	converted, err := toJSON(body)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 	}
@@ -56,6 +59,9 @@ func (r *Resource) readApplied(w *write, body []byte, s strictness) (*unstructur
 	if s == metav1.FieldValidationIgnore {
 		return wanted, nil
 	}
+	if _, strict, err := unmarshalJSON(converted, r.New(), true); err == nil && len(strict) == 0 && json.Valid(body) {
+		return wanted, nil
+	}
 	_, strict, err := unmarshalYAML(body, r.New(), true)
 	if err != nil {
 		return wanted, nil // the merge says better what does not fit
@@ -65,6 +71,56 @@ func (r *Resource) readApplied(w *write, body []byte, s strictness) (*unstructur
 	}
 	return wanted, nil
 }
+
+// toJSON is for bodies that are YAML by name, and JSON nearly always.
+func toJSON(body []byte) ([]byte, error) {
+	if json.Valid(body) {
+		return body, nil
+	}
+	return yaml.YAMLToJSON(body)
+}
+
+// applyFast is applied for the frequent case: an object that is there, and a configuration that changes fields and takes none
+// away. Nil for all others.
+func (r *Resource) applyFast(current resource.Object, wanted *unstructured.Unstructured, manager, subresource string, now time.Time) resource.Object {
+	// kubectl's manager also keeps the annotation of client-side apply.
+	if current == nil || manager == kubectlManager || wanted.GroupVersionKind() != r.GroupVersionKind {
+		return nil
+	}
+	if name, namespace := wanted.GetName(), wanted.GetNamespace(); name != "" && name != current.GetName() || namespace != "" && namespace != current.GetNamespace() {
+		return nil
+	}
+	fast := r.tracker(subresource)
+	if fast == nil {
+		return nil
+	}
+	value, err := r.Env.Fields.types().ObjectToTyped(wanted)
+	if err != nil {
+		return nil
+	}
+	owns, err := value.ToFieldSet()
+	if err != nil {
+		return nil
+	}
+	if filter := r.resetFields(subresource)[fieldpath.APIVersion(r.GroupVersionKind.GroupVersion().String())]; filter != nil {
+		owns = filter.Filter(owns)
+	}
+	obj, ok := fast.Apply(current, wanted.Object, owns.Difference(unowned), manager, now)
+	if !ok {
+		return nil
+	}
+	r.Kind.Default(obj)
+	obj.GetObjectKind().SetGroupVersionKind(r.GroupVersionKind)
+	return obj
+}
+
+const kubectlManager = "kubectl"
+
+// unowned are the paths that nobody owns, though configurations have them.
+var unowned = fieldpath.NewSet(
+	fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
+	fieldpath.MakePathOrDie("metadata", "name"), fieldpath.MakePathOrDie("metadata", "namespace"),
+)
 
 // applied merges the wanted configuration into the current object, nil if there is none yet.
 func (w *write) applied(ctx context.Context, current resource.Object, wanted *unstructured.Unstructured, force bool) (resource.Object, error) {
@@ -80,6 +136,9 @@ func (w *write) applied(ctx context.Context, current resource.Object, wanted *un
 		live = w.r.empty()
 		live.SetName(w.key.Name)
 		live.SetNamespace(w.key.Namespace)
+	}
+	if obj := w.r.applyFast(current, wanted, w.manager, w.subresource, w.Now); obj != nil {
+		return obj, nil
 	}
 	m, err := w.r.fieldManager(w.subresource)
 	if err != nil {
