@@ -103,6 +103,21 @@ func (r *Resource) encodeProtobuf(obj resource.Object) ([]byte, error) {
 	return m.Marshal()
 }
 
+// protobufSize is the length of what encodeProtobuf makes.
+func (r *Resource) protobufSize(obj resource.Object) (int, error) {
+	obj, err := r.outward(obj)
+	if err != nil {
+		return 0, err
+	}
+	m, ok := obj.(message)
+	if !ok {
+		return 0, fmt.Errorf("%s has no protobuf form", r.GroupVersionKind.Kind)
+	}
+	return m.Size(), nil
+}
+
+func partialSize(obj resource.Object) (int, error) { return partial(obj).Size(), nil }
+
 func partial(obj resource.Object) *metav1.PartialObjectMetadata {
 	p := meta.AsPartialObjectMetadata(obj)
 	p.SetGroupVersionKind(partialKind)

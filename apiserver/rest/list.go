@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/septet-io/septet/apiserver/request"
@@ -53,30 +54,25 @@ func (r *Resource) sendPage(w http.ResponseWriter, req *http.Request, accept req
 	if accept.As != "" {
 		gvk = schema.GroupVersionKind{Group: partialKind.Group, Version: accept.Version, Kind: "PartialObjectMetadataList"}
 	}
-	parts := make([][]byte, len(page.Items))
-	size := 0
-	for i, item := range page.Items {
-		bytes, err := item.Encoded(r.forms[formOf(accept)])
-		if err != nil {
-			return err
-		}
-		parts[i] = bytes
-		size += len(bytes)
+	items, err := r.itemsOf(page, accept)
+	if err != nil {
+		return err
 	}
 	w.Header()["Content-Type"] = contentTypes[accept.Format]
 	switch {
 	case accept.Format == request.Protobuf:
-		return sendProtobufList(w, req, gvk, page, parts, size)
+		return sendProtobufList(w, req, gvk, page, items)
 	case accept.Format == request.YAML || accept.Pretty:
-		return r.sendReadableList(w, req, accept, gvk, page, parts)
+		return r.sendReadableList(w, req, accept, gvk, page, items)
 	}
-	o := startOutput(w, req, http.StatusOK, size)
+	o := startOutput(w, req, http.StatusOK, items.size)
 	o.write(listHead(gvk, page))
-	cut := 0
-	if accept.As == "" && !r.layout.unstructured {
-		cut = len(jsonHead(r.GroupVersionKind)) + 1 // items of typed lists carry no kind
-	}
-	for i, bytes := range parts {
+	cut := r.kindCut(accept)
+	for i, item := range page.Items {
+		bytes, err := items.bytes(item)
+		if err != nil {
+			breakOff(req, err)
+		}
 		if i > 0 {
 			o.writeString(",")
 		}
@@ -113,6 +109,68 @@ func (r *Resource) converted(page *store.Page) (*store.Page, error) {
 	return &whole, nil
 }
 
+// breakOff ends an answer whose header is out already, so that the client sees that it is not whole.
+func breakOff(req *http.Request, err error) {
+	klog.FromContext(req.Context()).Error(err, "An answer was broken off")
+	panic(http.ErrAbortHandler)
+}
+
+// kindCut is how much of an item's JSON is left out, since items of typed lists carry no kind.
+func (r *Resource) kindCut(accept request.Accept) int {
+	if accept.As != "" || r.layout.unstructured {
+		return 0
+	}
+	return len(jsonHead(r.GroupVersionKind)) + 1
+}
+
+// pageItems gives the bytes of a page's items. Those of a page that is too long to be kept are made as they are sent, so
+// that neither the page nor what it would push out of memory costs any.
+type pageItems struct {
+	form    store.Encoding
+	passing bool
+	size    int // of all, about
+	measure func(resource.Object) (int, error)
+}
+
+// sampled is by how many items the size of a page is judged.
+const sampled = 64
+
+func (r *Resource) itemsOf(page *store.Page, accept request.Accept) (*pageItems, error) {
+	form := formOf(accept)
+	p := &pageItems{form: r.forms[form], measure: r.protobufSize}
+	if form == formPartialProtobuf {
+		p.measure = partialSize
+	}
+	for _, item := range page.Items[:min(sampled, len(page.Items))] {
+		bytes, err := item.Encoded(p.form)
+		if err != nil {
+			return nil, err
+		}
+		p.size += len(bytes)
+	}
+	if n := len(page.Items); n > sampled {
+		p.size = p.size / sampled * n
+		p.passing = !store.Keepable(p.size)
+	}
+	return p, nil
+}
+
+func (p *pageItems) bytes(item *store.Item) ([]byte, error) {
+	if p.passing {
+		return item.Passing(p.form)
+	}
+	return item.Encoded(p.form)
+}
+
+// length is that of an item's protobuf.
+func (p *pageItems) length(item *store.Item) (int, error) {
+	if p.passing {
+		return p.measure(item.Object)
+	}
+	bytes, err := item.Encoded(p.form)
+	return len(bytes), err
+}
+
 // listMeta is the metadata of a page.
 func listMeta(page *store.Page) metav1.ListMeta {
 	return metav1.ListMeta{
@@ -137,13 +195,14 @@ func listHead(gvk schema.GroupVersionKind, page *store.Page) []byte {
 }
 
 // sendReadableList writes a list for people; it is built whole.
-func (r *Resource) sendReadableList(w http.ResponseWriter, req *http.Request, accept request.Accept, gvk schema.GroupVersionKind, page *store.Page, parts [][]byte) error {
+func (r *Resource) sendReadableList(w http.ResponseWriter, req *http.Request, accept request.Accept, gvk schema.GroupVersionKind, page *store.Page, items *pageItems) error {
 	body := listHead(gvk, page)
-	cut := 0
-	if accept.As == "" && !r.layout.unstructured {
-		cut = len(jsonHead(r.GroupVersionKind)) + 1
-	}
-	for i, bytes := range parts {
+	cut := r.kindCut(accept)
+	for i, item := range page.Items {
+		bytes, err := items.bytes(item)
+		if err != nil {
+			return err
+		}
 		if i > 0 {
 			body = append(body, ',')
 		}
@@ -169,15 +228,19 @@ func (r *Resource) sendReadableList(w http.ResponseWriter, req *http.Request, ac
 }
 
 // sendProtobufList writes a list message: field 1 is its metadata, each field 2 an item.
-func sendProtobufList(w http.ResponseWriter, req *http.Request, gvk schema.GroupVersionKind, page *store.Page, parts [][]byte, size int) error {
+func sendProtobufList(w http.ResponseWriter, req *http.Request, gvk schema.GroupVersionKind, page *store.Page, items *pageItems) error {
 	meta := listMeta(page)
 	metaBytes, err := meta.Marshal()
 	if err != nil {
 		return err
 	}
-	total := 1 + varintLen(len(metaBytes)) + len(metaBytes) + size
-	for _, bytes := range parts {
-		total += 1 + varintLen(len(bytes))
+	total := 1 + varintLen(len(metaBytes)) + len(metaBytes)
+	for _, item := range page.Items {
+		n, err := items.length(item)
+		if err != nil {
+			return err
+		}
+		total += 1 + varintLen(n) + n
 	}
 	head := request.AppendEnvelopeHead(make([]byte, 0, 128), gvk, total)
 	head = request.AppendVarint(append(head, 0x0a), uint64(len(metaBytes)))
@@ -186,7 +249,11 @@ func sendProtobufList(w http.ResponseWriter, req *http.Request, gvk schema.Group
 	o.write(head)
 	var tag [11]byte
 	tag[0] = 0x12
-	for _, bytes := range parts {
+	for _, item := range page.Items {
+		bytes, err := items.bytes(item)
+		if err != nil {
+			breakOff(req, err)
+		}
 		o.write(request.AppendVarint(tag[:1], uint64(len(bytes))))
 		o.write(bytes)
 	}

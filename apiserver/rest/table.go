@@ -151,7 +151,7 @@ func (r *Resource) sendTable(w http.ResponseWriter, req *http.Request, code int,
 		}
 		if *buffer, err = t.appendRow(*buffer, item); err != nil {
 			if o != nil {
-				return wentAway(err) // the header is out: all that is left is to break off
+				breakOff(req, err)
 			}
 			return err
 		}

@@ -38,6 +38,13 @@ func KeepEncodings(bytes int) {
 	kept.bound = bytes
 }
 
+// Keepable says whether so many bytes of encodings at once leave room for others within the bound.
+func Keepable(bytes int) bool {
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	return bytes <= kept.bound*(generations-1)/generations
+}
+
 func (k *keeper) add(item *Item, bytes int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

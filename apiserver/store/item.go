@@ -61,6 +61,17 @@ func (i *Item) Encoded(encoding Encoding) ([]byte, error) {
 	return bytes, nil
 }
 
+// Passing returns the object's bytes in an Encoding without keeping them, unless somebody had them made: for answers so long that
+// what they are made of would only push out what others come back to.
+func (i *Item) Passing(encoding Encoding) ([]byte, error) {
+	for e := i.encodings.Load(); e != nil; e = e.next {
+		if e.name == encoding.Name {
+			return e.get(i, encoding)
+		}
+	}
+	return encoding.Encode(i.Object)
+}
+
 func (e *encoded) get(i *Item, encoding Encoding) ([]byte, error) {
 	e.once.Do(func() { e.bytes, e.err = encoding.Encode(i.Object) })
 	return e.bytes, e.err
