@@ -19,6 +19,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/apiserver/store/storetest"
+	"github.com/septet-io/septet/apiserver/store/storetest/history"
 	"github.com/septet-io/septet/etcd"
 	"github.com/septet-io/septet/resource"
 )
@@ -42,7 +43,7 @@ func TestHistoriesWithRestartedServers(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			member := startEtcd(t, etcd.Config{})
 			h := newHistory(t, uint64(n), member.Client(), store.BackendOptions{Client: member.Client(), Revision: member.Revision, Dedicated: true})
-			h.run(3, func(server *restartable) { server.restart() })
+			h.make(3, func(server *restartable) { server.restart() })
 			h.judge()
 		})
 	}
@@ -55,7 +56,7 @@ func TestHistoriesWithKilledEtcd(t *testing.T) {
 			member := startKillable(t)
 			client := member.dial(t)
 			h := newHistory(t, uint64(n), member.dial(t), store.BackendOptions{Client: client})
-			h.run(2, func(*restartable) { member.killAndRestart(t) })
+			h.make(2, func(*restartable) { member.killAndRestart(t) })
 			h.judge()
 		})
 	}
@@ -71,8 +72,8 @@ var historyKeys = []store.Key{
 	{Namespace: "a", Name: "x"}, {Namespace: "a", Name: "y"}, {Namespace: "b", Name: "x"},
 }
 
-// history is one run.
-type history struct {
+// run is one history being made.
+type run struct {
 	t       *testing.T
 	seed    uint64
 	raw     *clientv3.Client
@@ -84,12 +85,18 @@ type history struct {
 
 	mu         sync.Mutex
 	operations []porcupine.Operation
-	lists      []*store.Page
+	lists      []listed
 	watches    []*watchRecord
 }
 
-func newHistory(t *testing.T, seed uint64, raw *clientv3.Client, options store.BackendOptions) *history {
-	h := &history{t: t, seed: seed, raw: raw, began: time.Now()}
+// listed is a list and what was asked for.
+type listed struct {
+	namespace string
+	page      *store.Page
+}
+
+func newHistory(t *testing.T, seed uint64, raw *clientv3.Client, options store.BackendOptions) *run {
+	h := &run{t: t, seed: seed, raw: raw, began: time.Now()}
 	for range historyServers {
 		server := &restartable{options: options}
 		server.open()
@@ -135,7 +142,7 @@ func (r *restartable) get() store.Store {
 }
 
 // run lets clients and watchers work while faults happen at even points of the history.
-func (h *history) run(faults int, fault func(*restartable)) {
+func (h *run) make(faults int, fault func(*restartable)) {
 	ctx, cancel := context.WithTimeout(h.t.Context(), 2*time.Minute)
 	defer cancel()
 	var clients, watchers sync.WaitGroup
@@ -174,52 +181,52 @@ func closed(done chan struct{}) bool {
 }
 
 // client does random operations on random servers.
-func (h *history) client(ctx context.Context, n int) {
+func (h *run) client(ctx context.Context, n int) {
 	random := rand.New(rand.NewPCG(h.seed, uint64(n)))
 	// What the client saw last, for preconditions.
 	seen := map[store.Key]string{}
 	for range historyOps {
 		s := h.servers[random.IntN(historyServers)].get()
 		key := historyKeys[random.IntN(len(historyKeys))]
-		in := input{key: key, value: strconv.FormatInt(h.values.Add(1), 10)}
+		in := history.Input{Key: key, Value: strconv.FormatInt(h.values.Add(1), 10)}
 		switch random.IntN(10) {
 		case 0, 1:
-			in.verb = "create"
+			in.Verb = "create"
 		case 2, 3, 4:
-			in.verb = "update"
+			in.Verb = "update"
 			if random.IntN(2) == 0 {
-				in.precondition = seen[key]
+				in.Precondition = seen[key]
 			}
 		case 5:
-			in.verb = "delete"
+			in.Verb = "delete"
 			if random.IntN(2) == 0 {
-				in.precondition = seen[key]
+				in.Precondition = seen[key]
 			}
 		case 6:
 			h.list(ctx, n, s, []string{"", key.Namespace}[random.IntN(2)])
 			continue
 		default:
-			in.verb = "get"
+			in.Verb = "get"
 		}
 		opCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		call := h.now()
 		out := do(opCtx, s, in)
 		cancel()
-		if out.revision > 0 {
-			seen[key] = strconv.FormatInt(out.revision, 10)
+		if out.Revision > 0 {
+			seen[key] = strconv.FormatInt(out.Revision, 10)
 		}
 		h.record(n, in, out, call)
 	}
 }
 
-func (h *history) now() int64 { return time.Since(h.began).Nanoseconds() }
+func (h *run) now() int64 { return time.Since(h.began).Nanoseconds() }
 
 // record keeps an operation. One whose outcome is not known may take effect at any time later.
-func (h *history) record(client int, in input, out output, call int64) {
+func (h *run) record(client int, in history.Input, out history.Output, call int64) {
 	h.written.Add(1)
 	end := h.now()
-	if out.unknown {
-		if in.verb == "get" {
+	if out.Unknown {
+		if in.Verb == "get" {
 			return
 		}
 		end = int64(1) << 60
@@ -230,7 +237,7 @@ func (h *history) record(client int, in input, out output, call int64) {
 }
 
 // list is a get of each of its keys at once; that they are of one moment is judged by the revision.
-func (h *history) list(ctx context.Context, client int, s store.Store, namespace string) {
+func (h *run) list(ctx context.Context, client int, s store.Store, namespace string) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	call := h.now()
@@ -245,48 +252,48 @@ func (h *history) list(ctx context.Context, client int, s store.Store, namespace
 	}
 	for _, key := range historyKeys {
 		if namespace == "" || namespace == key.Namespace {
-			h.record(client, input{verb: "get", key: key}, outputOf(found[key], nil), call)
+			h.record(client, history.Input{Verb: "get", Key: key}, outputOf(found[key], nil), call)
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lists = append(h.lists, page)
+	h.lists = append(h.lists, listed{namespace, page})
 }
 
-func do(ctx context.Context, s store.Store, in input) output {
+func do(ctx context.Context, s store.Store, in history.Input) history.Output {
 	var pre *store.Preconditions
-	if in.precondition != "" {
-		pre = &store.Preconditions{ResourceVersion: ptr.To(in.precondition)}
+	if in.Precondition != "" {
+		pre = &store.Preconditions{ResourceVersion: ptr.To(in.Precondition)}
 	}
 	var item *store.Item
 	var err error
-	switch in.verb {
+	switch in.Verb {
 	case "get":
-		item, err = s.Get(ctx, in.key, "")
+		item, err = s.Get(ctx, in.Key, "")
 	case "create":
-		item, err = s.Create(ctx, in.key, storetest.ConfigMap(in.key.Namespace, in.key.Name, in.value), 0)
+		item, err = s.Create(ctx, in.Key, storetest.ConfigMap(in.Key.Namespace, in.Key.Name, in.Value), 0)
 	case "update":
-		item, _, err = s.Update(ctx, in.key, pre, false, func(current *store.Item) (resource.Object, time.Duration, error) {
+		item, _, err = s.Update(ctx, in.Key, pre, false, func(current *store.Item) (resource.Object, time.Duration, error) {
 			changed := current.Object.DeepCopyObject().(*corev1.ConfigMap)
-			changed.Data = map[string]string{"value": in.value}
+			changed.Data = map[string]string{"value": in.Value}
 			return changed, 0, nil
 		})
 	case "delete":
-		item, err = s.Delete(ctx, in.key, pre, nil)
+		item, err = s.Delete(ctx, in.Key, pre, nil)
 	}
 	return outputOf(item, err)
 }
 
-func outputOf(item *store.Item, err error) output {
+func outputOf(item *store.Item, err error) history.Output {
 	switch {
 	case err == nil && item == nil, apierrors.IsNotFound(err):
-		return output{notFound: true}
+		return history.Output{NotFound: true}
 	case apierrors.IsAlreadyExists(err):
-		return output{exists: true}
+		return history.Output{Exists: true}
 	case apierrors.IsConflict(err):
-		return output{conflict: true}
+		return history.Output{Conflict: true}
 	case err != nil:
-		return output{unknown: true, err: err}
+		return history.Output{Unknown: true, Err: err}
 	}
-	return output{revision: item.Revision, value: item.Object.(*corev1.ConfigMap).Data["value"]}
+	return history.Output{Revision: item.Revision, Value: item.Object.(*corev1.ConfigMap).Data["value"]}
 }
