@@ -211,11 +211,12 @@ func (c *Cache) Retire() {
 
 // Stop ends the cache and all watches.
 func (c *Cache) Stop() {
-	c.backend.feed.unregister(c)
 	c.mu.Lock()
 	c.stopped = true
 	c.mu.Unlock()
 	c.reset(errStopped)
+	// Only now: whoever finds a snapshot relies on it to have all that the feed has passed on.
+	c.backend.feed.unregister(c)
 }
 
 // broken logs an object that cannot be read and empties the cache: a list without it would be a lie.

@@ -88,9 +88,9 @@ func (r *watchRecord) add(event store.Event) {
 func (h *run) finish(ctx context.Context) {
 	var last int64
 	for _, namespace := range []string{"a", "b"} {
-		key := store.Key{Namespace: namespace, Name: "end"}
+		key := store.Key{Namespace: namespace, Name: history.Last}
 		for ctx.Err() == nil {
-			item, err := h.servers[0].get().Create(ctx, key, storetest.ConfigMap(namespace, "end", ""), 0)
+			item, err := h.servers[0].get().Create(ctx, key, storetest.ConfigMap(namespace, history.Last, ""), 0)
 			if err == nil {
 				last = item.Revision
 				break

@@ -313,7 +313,7 @@ func (r *recording) end(ctx context.Context, set kubernetes.Interface) {
 	for _, namespace := range []string{"a", "b"} {
 		last := int64(0)
 		for last == 0 && ctx.Err() == nil {
-			key := store.Key{Namespace: namespace, Name: "end"}
+			key := store.Key{Namespace: namespace, Name: history.Last}
 			out := do(ctx, set, history.Input{Verb: "create", Key: key})
 			if out.Exists {
 				out = do(ctx, set, history.Input{Verb: "get", Key: key})

@@ -83,10 +83,15 @@ func In(namespace string, all []Event) (some []Event) {
 	return some
 }
 
-// Watched fails the test unless a watch showed just what happened: in order, once, with nothing missed.
+// Last is the name of the objects that are created when all clients are done, one in each namespace: what every watch waits for.
+const Last = "end"
+
+// Watched fails the test unless a watch showed just what happened up to the last objects: in order, once, with nothing missed. A write whose
+// answer never came may still happen after them.
 func Watched(t testing.TB, namespace string, got, truth []Event) {
 	t.Helper()
-	want := In(namespace, truth)
+	want := upToLast(In(namespace, truth))
+	got = upToLast(got)
 	for i := range max(len(got), len(want)) {
 		difference := ""
 		switch {
@@ -102,6 +107,15 @@ func Watched(t testing.TB, namespace string, got, truth []Event) {
 			return
 		}
 	}
+}
+
+func upToLast(events []Event) []Event {
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Key.Name == Last {
+			return events[:i+1]
+		}
+	}
+	return events
 }
 
 // Listed fails the test unless a list is the state at its revision, all of it.
