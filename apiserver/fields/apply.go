@@ -17,16 +17,16 @@ import (
 // lastApplied is what client-side apply leaves; changes from that to server-side apply are left to others.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// Apply returns live with wanted merged into it, and its managedFields as server-side apply by manager leaves them. owns are the paths in
-// wanted, which fits the kind's schema. False: this apply is out of the ordinary, since it takes something away, conflicts
+// Apply returns live with wanted merged into it, and its managedFields as server-side apply by manager leaves them, and whether more
+// than these changed. owns are the paths in wanted, which fits the kind's schema. Nil: this apply is out of the ordinary, since it takes something away, conflicts
 // with another manager, adds to or reorders a list.
-func (t *Tracker) Apply(live resource.Object, wanted map[string]any, owns *fieldpath.Set, manager string, now time.Time) (resource.Object, bool) {
+func (t *Tracker) Apply(live resource.Object, wanted map[string]any, owns *fieldpath.Set, manager string, now time.Time) (obj resource.Object, altered bool) {
 	stored := live.GetManagedFields()
 	_, migrating := live.GetAnnotations()[lastApplied]
 	if _, ordinary := t.entries(live, live); !ordinary || len(stored) == 0 || migrating || !t.ownable(wanted) {
 		return nil, false
 	}
-	obj := live.DeepCopyObject().(resource.Object)
+	obj = live.DeepCopyObject().(resource.Object)
 	if err := t.plan.mergeFields(reflect.ValueOf(obj).Elem(), wanted, t.compare.skip); err != nil {
 		return nil, false
 	}
@@ -39,7 +39,7 @@ func (t *Tracker) Apply(live resource.Object, wanted map[string]any, owns *field
 		return nil, false
 	}
 	obj.SetManagedFields(entries)
-	return obj, true
+	return obj, len(nodes) > 0
 }
 
 // ownable says that wanted names nothing that nobody can own through this subresource, but the object itself.

@@ -105,11 +105,13 @@ func (r *Resource) applyFast(current resource.Object, wanted *unstructured.Unstr
 	if filter := r.resetFields(subresource)[fieldpath.APIVersion(r.GroupVersionKind.GroupVersion().String())]; filter != nil {
 		owns = filter.Filter(owns)
 	}
-	obj, ok := fast.Apply(current, wanted.Object, owns.Difference(unowned), manager, now)
-	if !ok {
+	obj, altered := fast.Apply(current, wanted.Object, owns.Difference(unowned), manager, now)
+	if obj == nil {
 		return nil
 	}
-	r.Kind.Default(obj)
+	if altered {
+		r.Kind.Default(obj)
+	}
 	obj.GetObjectKind().SetGroupVersionKind(r.GroupVersionKind)
 	return obj
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -75,9 +76,20 @@ func mustJSONBytes(obj any) string {
 	return string(body)
 }
 
-// FuzzApply merges configurations into a Pod.
+// FuzzApply merges configurations into nothing and into a Pod: the fast way gives what apimachinery gives, and nobody changes the Pod that
+// others read.
 func FuzzApply(f *testing.F) {
 	r := podResource()
+	base := &corev1.Pod{}
+	if err := json.Unmarshal([]byte(seedPod), base); err != nil {
+		f.Fatal(err)
+	}
+	live, err := r.trackSlowly(r.empty(), base, "creator", "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"x":"y"}},"spec":{"containers":[{"name":"c","env":[{"name":"A","value":"1"}]}]}}`))
+	f.Add([]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","ports":[{"containerPort":80}]}],"tolerations":[{"key":"k"}]}}`))
 	f.Add([]byte("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: x}]}\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		w := &write{Request: &resource.Request{}, r: r, state: &request.State{}, key: store.Key{Namespace: "n", Name: "p"}, manager: "m"}
@@ -87,6 +99,23 @@ func FuzzApply(f *testing.F) {
 		}
 		if obj, err := w.applied(t.Context(), nil, wanted, false); err == nil && obj.GetName() != "p" {
 			t.Errorf("applied to %q", obj.GetName())
+		}
+		before := mustJSONBytes(live)
+		if ours := r.applyFast(live, wanted, "m", "", time.Now()); ours != nil {
+			m, err := r.fieldManager("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			applied, err := m.Apply(live.DeepCopyObject(), wanted.DeepCopy(), "m", false)
+			if err != nil {
+				t.Fatalf("went through, where apimachinery says %v", err)
+			}
+			if theirs := applied.(resource.Object); canonical(t, r, ours) != canonical(t, r, theirs) {
+				t.Errorf("ours:\n%s\napimachinery's:\n%s", canonical(t, r, ours), canonical(t, r, theirs))
+			}
+		}
+		if mustJSONBytes(live) != before {
+			t.Error("the live object was changed")
 		}
 	})
 }
