@@ -18,7 +18,7 @@ PKG := github.com/septet-io/septet/daemon
 LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
 TEST_FLAGS ?=
 
-.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance histories decisions fuzz clean
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance histories decisions fuzz clients clean
 up: build bin/guestbook.tar
 	@tools/up.sh
 
@@ -59,6 +59,11 @@ runtime-test: deps
 	@echo "── tests of the carried programs"
 	@$(MAKE) --no-print-directory -C runtime test
 
+# Programs and libraries that people use, unmodified; a module of its own, so that septet never comes to need what they need.
+clients: build
+	@echo "── envtest, client-go, Helm and kubectl against septet"
+	@cd test/clients && go vet ./... && SEPTET=$(CURDIR)/bin/septet go test $(TEST_FLAGS) -count=1 -timeout 20m ./...
+
 e2e: build
 	@echo "── end to end: a cluster with real containers"
 	@go test $(TEST_FLAGS) -count=1 -timeout 30m ./test/e2e/...
@@ -76,7 +81,7 @@ conformance: build
 
 # Many histories of concurrent clients under restarts and kills, checked for linearizability; hours, if asked for.
 histories:
-	@HISTORIES=$${HISTORIES:-1000} go test -count=1 -run Histories -timeout 4h ./apiserver/store/
+	@HISTORIES=$${HISTORIES:-1000} go test -count=1 -run Histories -timeout 4h ./apiserver/store/ ./test/apiserver/
 
 # Some 60 decisions a cluster: 100,000 and more. CLUSTERS sets how many clusters there are.
 decisions:

@@ -87,7 +87,10 @@ func (r *Resource) applyFast(current resource.Object, wanted *unstructured.Unstr
 	if current == nil || manager == kubectlManager || wanted.GroupVersionKind() != r.GroupVersionKind {
 		return nil
 	}
-	if name, namespace := wanted.GetName(), wanted.GetNamespace(); name != "" && name != current.GetName() || namespace != "" && namespace != current.GetNamespace() {
+	if name, given, err := unstructured.NestedString(wanted.Object, "metadata", "name"); err != nil || given && name != current.GetName() {
+		return nil
+	}
+	if namespace, given, err := unstructured.NestedString(wanted.Object, "metadata", "namespace"); err != nil || given && namespace != current.GetNamespace() {
 		return nil
 	}
 	fast := r.tracker(subresource)
