@@ -60,7 +60,7 @@ programs() (
 	go build -ldflags "$flags" -o "$work/bin/consume-cpu" $images/resource-consumer/consume-cpu
 	go build -ldflags "$flags" -o "$work/bin/sample-apiserver" k8s.io/sample-apiserver
 	go build -ldflags "$flags" -o "$work/bin/ginkgo" github.com/onsi/ginkgo/v2/ginkgo
-	go test -c -ldflags "$flags" -o "$work/bin/e2e.test" k8s.io/kubernetes/test/e2e
+	go test -c -vet=off -ldflags "$flags" -o "$work/bin/e2e.test" k8s.io/kubernetes/test/e2e
 )
 
 # packages unpacks Debian packages with all that they depend on into a folder.
