@@ -20,7 +20,7 @@ func CertificateSigningRequests() *resource.Kind {
 		Validate:     validateRequest,
 		ValidateName: func(string, bool) []string { return nil },
 		Views: []resource.View[*certificatesv1.CertificateSigningRequest]{
-			{Name: "approval", Prepare: prepareApproval, Validate: validateStatus},
+			{Name: "approval", Prepare: prepareApproval, Validate: validateApproval},
 			{Name: "status", Prepare: prepareStatus, Validate: validateStatus},
 		},
 		Fields: []resource.Field[*certificatesv1.CertificateSigningRequest]{

@@ -23,37 +23,41 @@ func prepareUpdate(_ *resource.Request, csr, old *certificatesv1.CertificateSign
 	csr.Spec, csr.Status = old.Spec, old.Status
 }
 
-// prepareStatus keeps verdicts: they are given through the approval subresource.
+// prepareStatus keeps verdicts as they are: they are given through the approval subresource. Where some were added or
+// left out nothing can be kept, and validation says so.
 func prepareStatus(r *resource.Request, csr, old *certificatesv1.CertificateSigningRequest) {
 	csr.Spec = old.Spec
 	resource.KeepAllButStatus(csr, old)
-	csr.Status.Conditions = mix(csr.Status.Conditions, old.Status.Conditions)
+	for _, t := range []certificatesv1.RequestConditionType{certificatesv1.CertificateApproved, certificatesv1.CertificateDenied} {
+		before, now := ofType(old, t), ofType(csr, t)
+		if len(before) != len(now) {
+			continue
+		}
+		for i := range now {
+			csr.Status.Conditions[now[i]] = old.Status.Conditions[before[i]]
+		}
+	}
 	stamp(r, csr, old)
 }
 
-// prepareApproval keeps all but verdicts.
+// prepareApproval keeps all but conditions, of which an approver may have more to say than the verdict.
 func prepareApproval(r *resource.Request, csr, old *certificatesv1.CertificateSigningRequest) {
-	conditions := mix(old.Status.Conditions, csr.Status.Conditions)
+	conditions := csr.Status.Conditions
 	resource.KeepAllButStatus(csr, old)
 	csr.Status = *old.Status.DeepCopy()
 	csr.Status.Conditions = conditions
 	stamp(r, csr, old)
 }
 
-// mix takes the verdicts from one list and the other conditions from another.
-func mix(others, verdicts []certificatesv1.CertificateSigningRequestCondition) []certificatesv1.CertificateSigningRequestCondition {
-	var out []certificatesv1.CertificateSigningRequestCondition
-	for _, c := range others {
-		if !verdict(c) {
-			out = append(out, c)
+// ofType says where conditions of a type stand.
+func ofType(csr *certificatesv1.CertificateSigningRequest, t certificatesv1.RequestConditionType) []int {
+	var at []int
+	for i, c := range csr.Status.Conditions {
+		if c.Type == t {
+			at = append(at, i)
 		}
 	}
-	for _, c := range verdicts {
-		if verdict(c) {
-			out = append(out, c)
-		}
-	}
-	return out
+	return at
 }
 
 func verdict(c certificatesv1.CertificateSigningRequestCondition) bool {

@@ -118,7 +118,18 @@ func issued(chain []byte) error {
 	return nil
 }
 
-func validateStatus(_ *resource.Request, csr, old *certificatesv1.CertificateSigningRequest) field.ErrorList {
+// validateStatus is validateApproval without the right to give a verdict.
+func validateStatus(r *resource.Request, csr, old *certificatesv1.CertificateSigningRequest) field.ErrorList {
+	errs := validateApproval(r, csr, old)
+	for _, t := range []certificatesv1.RequestConditionType{certificatesv1.CertificateApproved, certificatesv1.CertificateDenied} {
+		if len(ofType(csr, t)) > len(ofType(old, t)) {
+			errs = append(errs, field.Forbidden(statusPath.Child("conditions"), fmt.Sprintf("updates may not add a condition of type %q", t)))
+		}
+	}
+	return errs
+}
+
+func validateApproval(_ *resource.Request, csr, old *certificatesv1.CertificateSigningRequest) field.ErrorList {
 	at := statusPath.Child("certificate")
 	errs := conditions(csr.Status.Conditions)
 	errs = append(errs, conditionsUpdate(csr, old)...)
