@@ -43,9 +43,9 @@ func containerStatus(in *Input, c *v1.Container, kind spec.Kind) v1.ContainerSta
 	s.ContainerID = in.RuntimeName + "://" + latest.ID
 	s.RestartCount = int32(latest.RestartCount)
 	s.Image, s.ImageID = imageOf(latest, c)
-	s.State = stateOf(in, latest)
+	s.State = stateOf(in, latest, kind)
 	if previous := in.Runtime.Previous(c.Name); previous != nil && previous.State == cri.Exited {
-		s.LastTerminationState = stateOf(in, previous)
+		s.LastTerminationState = stateOf(in, previous, kind)
 	} else if old != nil && s.RestartCount > 0 {
 		s.LastTerminationState = old.LastTerminationState
 	}
@@ -95,21 +95,26 @@ func absent(in *Input, s *v1.ContainerStatus, c *v1.Container, kind spec.Kind, o
 		s.State = v1.ContainerState{Terminated: lost(messageLost)}
 		return
 	}
-	waiting := v1.ContainerStateWaiting{Reason: reasonCreating}
-	if kind != spec.Ephemeral && len(in.Pod.Spec.InitContainers) > 0 {
-		waiting.Reason = reasonInitializing
-	}
+	waiting := unstarted(in, kind)
 	if why, ok := in.Waiting[c.Name]; ok {
 		waiting = why
 	}
 	s.State = v1.ContainerState{Waiting: &waiting}
 }
 
+// unstarted is why a container that nothing is wrong with does not run yet, whether the runtime knows it already or not.
+func unstarted(in *Input, kind spec.Kind) v1.ContainerStateWaiting {
+	if kind != spec.Ephemeral && len(in.Pod.Spec.InitContainers) > 0 {
+		return v1.ContainerStateWaiting{Reason: reasonInitializing}
+	}
+	return v1.ContainerStateWaiting{Reason: reasonCreating}
+}
+
 func lost(message string) *v1.ContainerStateTerminated {
 	return &v1.ContainerStateTerminated{Reason: reasonUnknown, Message: message, ExitCode: codeLost}
 }
 
-func stateOf(in *Input, c *cri.Container) v1.ContainerState {
+func stateOf(in *Input, c *cri.Container, kind spec.Kind) v1.ContainerState {
 	switch c.State {
 	case cri.Running:
 		return v1.ContainerState{Running: &v1.ContainerStateRunning{StartedAt: metav1.NewTime(c.StartedAt)}}
@@ -120,7 +125,8 @@ func stateOf(in *Input, c *cri.Container) v1.ContainerState {
 			ContainerID: in.RuntimeName + "://" + c.ID,
 		}}
 	}
-	return v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: reasonCreating}}
+	waiting := unstarted(in, kind)
+	return v1.ContainerState{Waiting: &waiting}
 }
 
 // readiness sets Started and Ready from the probes.

@@ -96,6 +96,21 @@ func TestReadinessNeedsProbesAndGates(t *testing.T) {
 	}
 }
 
+// A container waits for the same reason before the runtime knows it and between its creation and its start.
+// conformance: init-container-fails-stops-app-restartalways-pod
+func TestAContainerWaitsForOneReason(t *testing.T) {
+	t.Parallel()
+	pod := twoContainers(v1.RestartPolicyAlways)
+	pod.Spec.InitContainers = []v1.Container{{Name: "i1", Image: "i"}, {Name: "i2", Image: "i"}}
+	rt := &cri.Pod{Sandboxes: []*cri.Sandbox{{ID: "s", Ready: true, IPs: []string{"10.0.0.1"}}}, Containers: []*cri.Container{instance("i1", cri.Created, 0)}}
+	s := Compute(Input{Pod: pod, Runtime: rt, RuntimeName: "x", Old: &v1.PodStatus{}, Now: metav1.Now()})
+	for _, c := range append(s.InitContainerStatuses, s.ContainerStatuses...) {
+		if c.State.Waiting == nil || c.State.Waiting.Reason != "PodInitializing" {
+			t.Errorf("%s: %+v", c.Name, c.State)
+		}
+	}
+}
+
 func TestALostContainerIsToldOf(t *testing.T) {
 	t.Parallel()
 	pod := twoContainers(v1.RestartPolicyAlways)

@@ -17,6 +17,7 @@ func main() {
 	var from sources
 	flag.StringVar(&from.programs, "programs", "", "folder of the built test programs")
 	flag.StringVar(&from.debian, "debian", "", "folder with the file tree of the Debian packages that images need")
+	flag.StringVar(&from.shell, "shell", "", "folder with the file tree of Debian's bash-static")
 	flag.StringVar(&from.nginx, "nginx", "", "folder with the file tree of Debian's nginx")
 	flag.StringVar(&from.module, "module", "", "folder of the module k8s.io/kubernetes")
 	out := flag.String("out", "", "folder to write archives to")
@@ -76,7 +77,7 @@ func (r recipe) make(from sources, out string) error {
 }
 
 // sources are the folders that parts of images come from.
-type sources struct{ programs, debian, nginx, module string }
+type sources struct{ programs, debian, shell, nginx, module string }
 
 // part is some files of an image; of parts that hold the same file the first wins.
 type part func(sources) (map[string]images.File, error)

@@ -33,6 +33,13 @@ var agnhost = []part{
 	debian, busybox,
 }
 
+// shell is busybox with bash as its sh: Debian's busybox drops variables such as data-1, which the published one keeps.
+var shell = []part{
+	written(map[string]images.File{"/bin/sh": {Link: "bash-static"}}),
+	func(from sources) (map[string]images.File, error) { return images.Tree(from.shell) },
+	busybox,
+}
+
 // web is agnhost with the page of one of the update demonstrations.
 func web(name string) []part {
 	folder := "test/images/" + name + "/html/"
@@ -74,9 +81,9 @@ var recipes = []recipe{
 	{registry + "e2e-test-images/kitten:1.8", web("kitten"), v1.ImageConfig{Env: path, Entrypoint: []string{"/agnhost"}, Cmd: []string{"test-webserver"}}},
 	{registry + "e2e-test-images/nautilus:1.8", web("nautilus"), v1.ImageConfig{Env: path, Entrypoint: []string{"/agnhost"}, Cmd: []string{"test-webserver"}}},
 	{registry + "e2e-test-images/glibc-dns-testing:2.0.0", agnhost[3:], v1.ImageConfig{Env: path, Cmd: []string{"bash"}}},
-	{registry + "e2e-test-images/busybox:1.37.0-1", []part{busybox}, v1.ImageConfig{Env: path, Cmd: []string{"sh"}}},
+	{registry + "e2e-test-images/busybox:1.37.0-1", shell, v1.ImageConfig{Env: path, Cmd: []string{"sh"}}},
 	{registry + "e2e-test-images/ipc-utils:1.4", []part{busybox}, v1.ImageConfig{Env: path, Cmd: []string{"sh"}}},
-	{registry + "e2e-test-images/nonroot:1.5", []part{busybox}, v1.ImageConfig{Env: path, Cmd: []string{"sh"}, User: "1234"}},
+	{registry + "e2e-test-images/nonroot:1.5", shell, v1.ImageConfig{Env: path, Cmd: []string{"sh"}, User: "1234"}},
 	{registry + "e2e-test-images/nonewprivs:1.4", []part{program("nnp", "/usr/local/bin/nnp", 0o6755), busybox}, v1.ImageConfig{Env: path, Cmd: []string{"nnp"}}},
 	{registry + "e2e-test-images/nginx:1.15-4", nginxParts, v1.ImageConfig{Env: path, Cmd: []string{"nginx", "-g", "daemon off;"}, StopSignal: "SIGTERM"}},
 	{registry + "e2e-test-images/nginx:1.27-0", nginxParts, v1.ImageConfig{Env: path, Cmd: []string{"nginx", "-g", "daemon off;"}, StopSignal: "SIGQUIT"}},

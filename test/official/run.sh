@@ -82,10 +82,11 @@ images() {
 	apt-get update -qq
 	packages "$work/debian" bind9-dnsutils curl netcat-openbsd iproute2 bash
 	packages "$work/nginx" nginx-light
+	packages "$work/shell" bash-static
 	gcc -Os -static -nostdlib -ffreestanding -fno-stack-protector -o "$work/bin/pause" runtime/pause/pause.c
 	ln -sf "$septet" "$work/bin/septet"
 	go build -o "$work/bin/official" ./test/official
-	"$work/bin/official" -programs "$work/bin" -debian "$work/debian" -nginx "$work/nginx" -out "$work/images" \
+	"$work/bin/official" -programs "$work/bin" -debian "$work/debian" -shell "$work/shell" -nginx "$work/nginx" -out "$work/images" \
 		-module "$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"
 }
 
