@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -53,15 +52,25 @@ func (o *Options) detach(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
 	began := time.Now()
-	if err := o.awaitReady(ctx, ended); err != nil {
-		return fmt.Errorf("%w; its log is %s", err, p.log())
+	if err := o.awaitReady(ctx, p, child.Process.Pid, ended); err != nil {
+		return fmt.Errorf("%w; its log is %s%s", err, p.log(), lastWords(p.log()))
 	}
 	fmt.Printf("The server is ready after %d ms (process %d, log %s).\n", time.Since(began).Milliseconds(), child.Process.Pid, p.log())
 	return child.Process.Release()
 }
 
-// awaitReady asks for /readyz until it says ok.
-func (o *Options) awaitReady(ctx context.Context, ended <-chan error) error {
+// lastWords is the end of a log, set off from what stands before it: why its process ended. Empty where nothing can be read.
+func lastWords(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return "\n" + lines[len(lines)-1]
+}
+
+// awaitReady asks for /readyz until it says ok, and the process with that pid is the one that says it: another server may have the port.
+func (o *Options) awaitReady(ctx context.Context, p paths, pid int, ended <-chan error) error {
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, // health is for everybody, and the authority may not be there yet
 	}}}
@@ -69,7 +78,8 @@ func (o *Options) awaitReady(ctx context.Context, ended <-chan error) error {
 	for {
 		if response, err := client.Get(o.localURL() + "/readyz"); err == nil {
 			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
+			running, err := runningPID(p)
+			if response.StatusCode == http.StatusOK && err == nil && running == pid {
 				return nil
 			}
 		}
@@ -77,7 +87,7 @@ func (o *Options) awaitReady(ctx context.Context, ended <-chan error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-ended:
-			return errors.Join(errors.New("the server ended"), err)
+			return fmt.Errorf("the server ended: %v", err) // not wrapped: an exit status alone would tell nobody anything
 		case <-deadline:
 			return fmt.Errorf("the server is not ready after %s", startWithin)
 		case <-time.After(20 * time.Millisecond):

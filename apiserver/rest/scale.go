@@ -173,7 +173,6 @@ func (w *write) checkScale(ctx context.Context, scale, before *autoscalingv1.Sca
 // storeScale writes the object whose replicas changed, and answers with its Scale.
 func (w *write) storeScale(rw http.ResponseWriter, req *http.Request, next func(ctx context.Context, current resource.Object) (resource.Object, error)) error {
 	var last resource.Object
-	dry := false
 	item, changed, err := w.r.Open().Update(req.Context(), w.key, nil, false, func(current *store.Item) (resource.Object, time.Duration, error) {
 		old, err := w.r.outward(current.Object)
 		if err != nil {
@@ -191,13 +190,13 @@ func (w *write) storeScale(rw http.ResponseWriter, req *http.Request, next func(
 			return nil, 0, apierrors.NewInvalid(w.r.groupKind(), obj.GetName(), errs)
 		}
 		last = obj
-		if dry = w.DryRun; dry {
+		if w.DryRun {
 			return nil, 0, errDry
 		}
 		inner, err := w.r.inward(obj)
 		return inner, 0, err
 	})
-	if dry {
+	if errors.Is(err, errDry) {
 		return w.r.sendScale(rw, req, &store.Item{Key: w.key, Object: last})
 	}
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 var (
 	errNotObject = errors.New("admission replaced the object by something else")
 	// errEmptied ends an update whose result has no reason to stay: its last finalizer is gone.
-	errEmptied = errors.New("the last finalizer is gone")
+	errEmptied = apierrors.NewInternalError(errors.New("the last finalizer is gone"))
 	// errDry ends an update that is only tried.
-	errDry = errors.New("dry run")
+	errDry = apierrors.NewInternalError(errors.New("dry run"))
 )
 
 func validFields(entries []metav1.ManagedFieldsEntry) error {
@@ -99,29 +99,25 @@ func (w *write) track(current, next resource.Object) (resource.Object, error) {
 func (w *write) change(ctx context.Context, pre *store.Preconditions, orCreate bool, next func(current resource.Object) (resource.Object, error)) (*store.Item, bool, error) {
 	for {
 		t := &attempt{write: w, next: next}
-		var ended error // the store may wrap what ended its work
-		item, changed, err := w.r.Open().Update(ctx, w.key, pre, orCreate, func(current *store.Item) (obj resource.Object, ttl time.Duration, err error) {
-			obj, ttl, ended = t.run(ctx, current)
-			return obj, ttl, ended
+		item, changed, err := w.r.Open().Update(ctx, w.key, pre, orCreate, func(current *store.Item) (resource.Object, time.Duration, error) {
+			return t.run(ctx, current)
 		})
 		t.settle(err)
 		switch {
-		case t.create != nil:
+		case t.create != nil && errors.Is(err, errEmptied):
 			item, err = w.insertOver(ctx, t.create)
 			if apierrors.IsAlreadyExists(err) {
 				continue // somebody else created it just now: update that one
 			}
 			return item, true, err
-		case ended == errDry:
+		case errors.Is(err, errDry):
 			return &store.Item{Key: w.key, Object: t.obj}, false, nil
-		case ended == errEmptied:
+		case errors.Is(err, errEmptied):
 			item, err = w.removeEmptied(ctx, t)
 			if apierrors.IsConflict(err) && pre == nil {
 				continue
 			}
 			return item, false, err
-		case ended != nil:
-			return nil, false, ended
 		case err != nil:
 			return nil, false, err
 		}

@@ -28,17 +28,17 @@ func TestDefinitionsHaveManagersToo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := s.Do("PATCH", c.path+"?fieldManager=me", c.mine, apply); a.Code != 201 {
+			if a := s.Do("PATCH", c.path+"?fieldManager=me", c.mine, "Content-Type", apply); a.Code != 201 {
 				t.Fatalf("%d %s", a.Code, a.Body)
 			}
 			managed, err := json.Marshal(s.Do("GET", c.path, "").Object(t)["metadata"])
 			if err != nil || !strings.Contains(string(managed), strings.ReplaceAll(c.key, `\`, "")) && !strings.Contains(string(managed), c.key) {
 				t.Errorf("managed fields: %s (%v)", managed, err)
 			}
-			if a := s.Do("PATCH", c.path+"?fieldManager=you", c.theirs, apply); a.Code != 409 || !strings.Contains(string(a.Body), `conflict with \"me\"`) {
+			if a := s.Do("PATCH", c.path+"?fieldManager=you", c.theirs, "Content-Type", apply); a.Code != 409 || !strings.Contains(string(a.Body), `conflict with \"me\"`) {
 				t.Errorf("another manager's change: %d %s", a.Code, a.Body)
 			}
-			if a := s.Do("PATCH", c.path+"?fieldManager=you&force=true", c.theirs, apply); a.Code != 200 {
+			if a := s.Do("PATCH", c.path+"?fieldManager=you&force=true", c.theirs, "Content-Type", apply); a.Code != 200 {
 				t.Errorf("by force: %d %s", a.Code, a.Body)
 			}
 		})

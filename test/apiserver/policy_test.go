@@ -71,7 +71,8 @@ func scaled(name string, replicas int32) *appsv1.Deployment {
 
 // TestAPolicyRefusesDeployments by rules with variables, messages and reasons.
 //
-// conformance: ValidatingAdmissionPolicy
+// conformance: [sig-api-machinery] ValidatingAdmissionPolicy [Privileged:ClusterAdmin] should allow expressions to refer variables. [Conformance]
+// conformance: [sig-api-machinery] ValidatingAdmissionPolicy [Privileged:ClusterAdmin] should validate against a Deployment [Conformance]
 func TestAPolicyRefusesDeployments(t *testing.T) {
 	t.Parallel()
 	set := StartComplete(t).Client()
@@ -243,7 +244,8 @@ func TestExpressionsAreCheckedWhenTheyAreWritten(t *testing.T) {
 
 // TestAPolicyChangesDeployments by apply configurations and JSON patches, in order.
 //
-// conformance: MutatingAdmissionPolicy
+// conformance: [sig-api-machinery] MutatingAdmissionPolicy [Privileged:ClusterAdmin] should mutate a Deployment [Conformance]
+// conformance: [sig-api-machinery] MutatingAdmissionPolicy [Privileged:ClusterAdmin] should mutate a Deployment with annotations [Conformance]
 func TestAPolicyChangesDeployments(t *testing.T) {
 	t.Parallel()
 	set := StartComplete(t).Client()

@@ -75,6 +75,10 @@ func look(t *testing.T, c *cluster) {
 	if status := c.run(t, "status", "--data-dir", c.data); strings.Contains(status, "NOT OK") || strings.Count(status, "healthy") != 10 {
 		t.Errorf("status:\n%s", status)
 	}
+	second := exec.Command(c.septet, "server", "--background", "--data-dir", t.TempDir(), "--write-kubeconfig", "none")
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "cannot listen") || !strings.Contains(string(out), "say --port") {
+		t.Errorf("a second server on the same port: %v\n%s", err, out)
+	}
 	c.kubectl(t, "explain", "deployment.spec.strategy")
 	if out := c.kubectl(t, "auth", "can-i", "create", "pods"); strings.TrimSpace(out) != "yes" {
 		t.Errorf("auth can-i: %s", out)
