@@ -13,20 +13,33 @@ import (
 
 // Matches says whether an object is in every scope of a quota. Objects other than Pods and claims are in none.
 func Matches(quota *corev1.ResourceQuota, obj any) bool {
+	return !slices.ContainsFunc(scopesOf(quota), func(r corev1.ScopedResourceSelectorRequirement) bool { return !inScope(obj, r) })
+}
+
+// scopesOf are all scopes of a quota, in the longer form.
+func scopesOf(quota *corev1.ResourceQuota) (all []corev1.ScopedResourceSelectorRequirement) {
 	for _, scope := range quota.Spec.Scopes {
-		if !inScope(obj, corev1.ScopedResourceSelectorRequirement{ScopeName: scope, Operator: corev1.ScopeSelectorOpExists}) {
-			return false
+		all = append(all, corev1.ScopedResourceSelectorRequirement{ScopeName: scope, Operator: corev1.ScopeSelectorOpExists})
+	}
+	if quota.Spec.ScopeSelector != nil {
+		all = append(all, quota.Spec.ScopeSelector.MatchExpressions...)
+	}
+	return all
+}
+
+// Scopes returns those of some requirements that an object meets.
+func Scopes(of []corev1.ScopedResourceSelectorRequirement, obj any) (met []corev1.ScopedResourceSelectorRequirement) {
+	for _, r := range of {
+		if inScope(obj, r) {
+			met = append(met, r)
 		}
 	}
-	if quota.Spec.ScopeSelector == nil {
-		return true
-	}
-	for _, requirement := range quota.Spec.ScopeSelector.MatchExpressions {
-		if !inScope(obj, requirement) {
-			return false
-		}
-	}
-	return true
+	return met
+}
+
+// ScopesOf returns those scopes of a quota that an object is in.
+func ScopesOf(quota *corev1.ResourceQuota, obj any) []corev1.ScopedResourceSelectorRequirement {
+	return Scopes(scopesOf(quota), obj)
 }
 
 func inScope(obj any, r corev1.ScopedResourceSelectorRequirement) bool {

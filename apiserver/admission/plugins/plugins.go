@@ -48,10 +48,12 @@ var all = []entry{
 	{name: "PodNodeSelector", make: podNodeSelector, off: true},
 	{name: "Priority", make: priority},                           //
 	{name: "DefaultTolerationSeconds", make: defaultTolerations}, //
+	{name: "PodTolerationRestriction", make: podTolerations, off: true},
 	{name: "EventRateLimit", make: eventRateLimit, off: true},
 	{name: "ExtendedResourceToleration", make: extendedResourceToleration, off: true},
-	{name: "DefaultStorageClass", make: defaultStorageClass},           //
-	{name: "StorageObjectInUseProtection", make: storageInUse},         //
+	{name: "DefaultStorageClass", make: defaultStorageClass},   //
+	{name: "StorageObjectInUseProtection", make: storageInUse}, //
+	{name: "OwnerReferencesPermissionEnforcement", make: ownerReferences, off: true},
 	{name: "PersistentVolumeClaimResize", make: claimResize},           //
 	{name: "RuntimeClass", make: runtimeClass},                         // adds overhead, which quotas charge
 	{name: "CertificateApproval", make: certificateApproval},           //
@@ -60,6 +62,8 @@ var all = []entry{
 	{name: "DefaultIngressClass", make: defaultIngressClass},           //
 	{name: "DenyServiceExternalIPs", make: denyExternalIPs, off: true}, //
 	{name: "PodTopologyLabels", make: podTopologyLabels},               //
+	{name: "NodeDeclaredFeatureValidator", make: declaredFeatures},     //
+	{name: "PodResizeValidator", make: podResize},                      //
 	{name: "MutatingAdmissionPolicy", make: mutatingPolicies},          // others' changes come after all of ours, which run again then
 	{name: "MutatingAdmissionWebhook", make: mutatingWebhooks},         //
 	{name: "ValidatingAdmissionPolicy", make: validatingPolicies},      //

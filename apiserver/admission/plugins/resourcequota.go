@@ -27,13 +27,18 @@ const chargeAttempts = 5
 // resourceQuota charges new objects to the quotas of their namespace, and refuses those that do not fit. It is the last
 // plug-in, since what is charged must not be refused afterwards; if it is all the same, the quota controller finds out.
 func resourceQuota(env *Env) (admission.Plugin, error) {
-	q := &quotas{env: env, lister: env.Set.Informers.Core().V1().ResourceQuotas().Lister(), written: map[string]*corev1.ResourceQuota{}}
+	limited, err := limitedResources(env.Config)
+	if err != nil {
+		return admission.Plugin{}, err
+	}
+	q := &quotas{env: env, limited: limited, lister: env.Set.Informers.Core().V1().ResourceQuotas().Lister(), written: map[string]*corev1.ResourceQuota{}}
 	return admission.Plugin{Handles: []admission.Operation{admission.Create, admission.Update}, Validate: q.validate}, nil
 }
 
 type quotas struct {
-	env    *Env
-	lister listers.ResourceQuotaLister
+	env     *Env
+	limited []limitedResource // what may be consumed only under a quota
+	lister  listers.ResourceQuotaLister
 
 	// turns lets those who write to one namespace charge one after the other: together they would only conflict.
 	turns [64]sync.Mutex
@@ -51,15 +56,21 @@ func (q *quotas) validate(ctx context.Context, a *admission.Attributes) error {
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && len(q.limited) == 0 {
 		return nil
 	}
-	delta := quota.Usage(groupResource(a), a.Object, time.Now())
+	usage := quota.Usage(groupResource(a), a.Object, time.Now())
+	delta := usage
 	if a.Operation == admission.Update {
-		delta = quota.Increase(delta, quota.Usage(groupResource(a), a.OldObject, time.Now()))
+		delta = quota.Increase(usage, quota.Usage(groupResource(a), a.OldObject, time.Now()))
 	}
 	if a.Operation == admission.Update && len(delta) == 0 {
 		return nil
+	}
+	if len(q.limited) > 0 {
+		if err := covered(a, q.limited, all, usage); err != nil {
+			return err
+		}
 	}
 	turn := &q.turns[hash(a.Namespace)%uint32(len(q.turns))]
 	if !a.DryRun {

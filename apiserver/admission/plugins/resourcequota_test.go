@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -103,4 +104,44 @@ func TestQuotaThatSomebodyElseCharges(t *testing.T) {
 		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "resourcequotas"}, "q", nil)
 	})
 	agree(t, "a lost race", run(t, plugin, creation(podThatAsks(nil, nil))), "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2")
+}
+
+// TestWhatOnlyAQuotaAllows is limited by default: it is refused where no quota is about it.
+func TestWhatOnlyAQuotaAllows(t *testing.T) {
+	t.Parallel()
+	const head = "{apiVersion: apiserver.config.k8s.io/v1, kind: ResourceQuotaConfiguration, limitedResources: "
+	const byAmount = head + "[{resource: pods, matchContains: [requests.cpu]}]}"
+	const byScope = head + "[{resource: pods, matchScopes: [{scopeName: PriorityClass, operator: In, values: [high]}]}]}"
+	high := podThatAsks(amounts("cpu", "1"), nil)
+	high.Spec.PriorityClassName = "high"
+	forHigh := limit("q", amounts("pods", "2"), amounts("pods", "0"))
+	forHigh.Spec.ScopeSelector = &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{
+		{ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: corev1.ScopeSelectorOpIn, Values: []string{"high"}}}}
+	none := []runtime.Object(nil)
+	for name, test := range map[string]struct {
+		configuration string
+		quotas        []runtime.Object
+		object        runtime.Object
+		refused       string
+	}{
+		"no quota":                {byAmount, none, high, `pods "p" is forbidden: insufficient quota to consume: requests.cpu`},
+		"a quota of other things": {byAmount, []runtime.Object{limit("q", amounts("pods", "2"), amounts("pods", "0"))}, high, "insufficient quota to consume: requests.cpu"},
+		"a quota":                 {byAmount, []runtime.Object{limit("q", amounts("requests.cpu", "2"), amounts("requests.cpu", "0"))}, high, ""},
+		"nothing of it is used":   {byAmount, none, podThatAsks(nil, nil), ""},
+		"another resource":        {byAmount, none, &corev1.Secret{}, ""},
+		"a scope without a quota": {byScope, none, high, `pods "p" is forbidden: insufficient quota to match these scopes: [{PriorityClass In [high]}]`},
+		"a scope with one":        {byScope, []runtime.Object{forHigh}, high, ""},
+		"out of the scope":        {byScope, none, podThatAsks(nil, nil), ""},
+	} {
+		plugin, _ := world(t, placed(t, nil, "ResourceQuota", test.configuration, resourceQuota), test.quotas...)
+		agree(t, name, run(t, plugin, creation(test.object)), test.refused)
+	}
+	for configuration, want := range map[string]string{
+		"{apiVersion: v1, kind: Pod}": `it is a "Pod" of "v1"`,
+		head + "[{apiGroup: apps}]}":  "limitedResources[0].resource: Required value",
+	} {
+		if _, err := placed(t, nil, "ResourceQuota", configuration, resourceQuota)(&Env{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", configuration, err, want)
+		}
+	}
 }
