@@ -3,6 +3,7 @@ package controllers
 import (
 	"time"
 
+	"github.com/septet-io/septet/controllers/admissionpolicy"
 	"github.com/septet-io/septet/controllers/certificates"
 	"github.com/septet-io/septet/controllers/clusterroleaggregation"
 	"github.com/septet-io/septet/controllers/cronjob"
@@ -225,6 +226,11 @@ var all = []Entry{
 		Name: "resourcequota-controller", Alias: "resourcequota", Account: "resourcequota-controller",
 		Flag: "concurrent-resource-quota-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) { return one(resourcequota.New(e.Set, e.Workers)) },
+	},
+	{
+		Name: "validatingadmissionpolicy-status-controller", Account: "validatingadmissionpolicy-status-controller",
+		Flag: "concurrent-validating-admission-policy-status-syncs", Workers: 5,
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(admissionpolicy.New(e.Set, e.Workers)) },
 	},
 	{
 		Name: "endpoints-controller", Alias: "endpoint", Account: "endpoint-controller",

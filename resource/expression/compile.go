@@ -56,6 +56,11 @@ type Compiler struct {
 // NewCompiler returns a compiler for expressions of objects whose type is not known.
 func NewCompiler(mode Mode) *Compiler { return &Compiler{Mode: mode, base: environmentOf} }
 
+// NewTypedCompiler returns a compiler that checks expressions against the types of objects and parameters; nil is any.
+func NewTypedCompiler(mode Mode, object, params *apiservercel.DeclType) *Compiler {
+	return &Compiler{Mode: mode, base: typedEnvironment(object, params)}
+}
+
 // env returns the environment in which expressions of a scope are compiled.
 func (c *Compiler) env(s Scope) (*cel.Env, error) {
 	set, err := c.base(s)

@@ -89,3 +89,25 @@ func declare(set *environment.EnvSet, s Scope, object, params *cel.Type, known [
 		common.ResolverEnvOption(&mutation.DynamicTypeResolver{}), environment.UnversionedLib(library.JSONPatch),
 	}})
 }
+
+// typedEnvironment returns what builds an environment for each scope in which object and parameters have types of their own; nil: any.
+func typedEnvironment(object, params *apiservercel.DeclType) func(Scope) (*environment.EnvSet, error) {
+	var known []*apiservercel.DeclType
+	types := [2]*cel.Type{cel.DynType, cel.DynType}
+	for i, t := range []*apiservercel.DeclType{object, params} {
+		if t != nil {
+			known, types[i] = append(known, t), t.CelType()
+		}
+	}
+	built := map[Scope]*environment.EnvSet{}
+	return func(s Scope) (*environment.EnvSet, error) {
+		if built[s] != nil {
+			return built[s], nil
+		}
+		set, err := declare(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()), s, types[0], types[1], known)
+		if err == nil {
+			built[s] = set
+		}
+		return set, err
+	}
+}
