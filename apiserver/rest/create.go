@@ -186,8 +186,6 @@ func (w *write) tryInsert(ctx context.Context, obj resource.Object, a *admission
 	}
 	if r.Generation {
 		obj.SetGeneration(1)
-	} else if obj.GetGeneration() != 0 && !r.layout.unstructured {
-		obj.SetGeneration(0)
 	}
 	if obj.GetResourceVersion() != "" {
 		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
@@ -228,17 +226,17 @@ func (w *write) put(ctx context.Context, obj resource.Object) (*store.Item, erro
 	if r.TTL != nil {
 		ttl = r.TTL(obj)
 	}
+	inner, err := r.inward(obj)
+	if err != nil {
+		return nil, err
+	}
 	if w.DryRun {
 		if _, err := r.Open().Get(ctx, key, ""); err == nil {
 			return nil, apierrors.NewAlreadyExists(r.GroupResource(), key.Name)
 		} else if !apierrors.IsNotFound(err) {
 			return nil, err
 		}
-		return &store.Item{Key: key, Object: obj}, nil
-	}
-	inner, err := r.inward(obj)
-	if err != nil {
-		return nil, err
+		return &store.Item{Key: key, Object: inner}, nil
 	}
 	item, err := r.Open().Create(ctx, key, inner, ttl)
 	if err != nil {

@@ -111,7 +111,8 @@ func (w *write) change(ctx context.Context, pre *store.Preconditions, orCreate b
 			}
 			return item, true, err
 		case errors.Is(err, errDry):
-			return &store.Item{Key: w.key, Object: t.obj}, false, nil
+			inner, err := w.r.inward(t.obj)
+			return &store.Item{Key: w.key, Object: inner}, false, err
 		case errors.Is(err, errEmptied):
 			item, err = w.removeEmptied(ctx, t)
 			if apierrors.IsConflict(err) && pre == nil {
@@ -302,7 +303,11 @@ func (r *Resource) emptied(obj, old resource.Object) bool {
 
 // removeEmptied deletes an object that nothing holds any longer; the answer is its last state, as the writer left it.
 func (w *write) removeEmptied(ctx context.Context, t *attempt) (*store.Item, error) {
-	item := &store.Item{Key: w.key, Object: t.obj}
+	inner, err := w.r.inward(t.obj)
+	if err != nil {
+		return nil, err
+	}
+	item := &store.Item{Key: w.key, Object: inner}
 	if w.DryRun {
 		return item, nil
 	}

@@ -1,6 +1,8 @@
 package autoscaling
 
 import (
+	"strconv"
+
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/utils/ptr"
 
@@ -34,11 +36,11 @@ func columns[T resource.Object](of func(T) *autoscalingv2.HorizontalPodAutoscale
 		resource.Text("Targets", doc["metrics"], func(obj T) string { return targets(of(obj)) }),
 		{Name: "MinPods", Description: doc["minReplicas"], Value: func(obj T) any {
 			if least := of(obj).Spec.MinReplicas; least != nil {
-				return int64(*least)
+				return strconv.Itoa(int(*least))
 			}
 			return "<unset>"
 		}},
-		resource.Number("MaxPods", doc["maxReplicas"], func(obj T) int64 { return int64(of(obj).Spec.MaxReplicas) }),
+		{Name: "MaxPods", Description: doc["maxReplicas"], Value: func(obj T) any { return int64(of(obj).Spec.MaxReplicas) }}, // a number, called a string
 		resource.Number("Replicas", statusDoc["currentReplicas"], func(obj T) int64 { return int64(of(obj).Status.CurrentReplicas) }),
 		resource.Age[T](),
 	}

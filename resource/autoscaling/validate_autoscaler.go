@@ -4,6 +4,7 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/septet-io/septet/resource"
@@ -16,14 +17,22 @@ var (
 )
 
 func validateAutoscaler(_ *resource.Request, hpa *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
+	errs := autoscalerSpec(hpa)
+	return append(errs, groupOf(hpa.Spec.ScaleTargetRef, true, specPath.Child("scaleTargetRef", "apiVersion"))...)
+}
+
+func autoscalerSpec(hpa *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
 	spec := &hpa.Spec
 	least, most := spec.MinReplicas, spec.MaxReplicas
 	var errs field.ErrorList
 	if least != nil && *least < 1 {
 		errs = append(errs, field.Invalid(specPath.Child("minReplicas"), *least, "must be greater than or equal to 1"))
 	}
-	if most < 1 {
-		errs = append(errs, field.Invalid(specPath.Child("maxReplicas"), most, "must be greater than 0"))
+	switch {
+	case most == 0:
+		errs = append(errs, field.Required(specPath.Child("maxReplicas"), "must be set and greater than 0"))
+	case most < 0:
+		errs = append(errs, field.Invalid(specPath.Child("maxReplicas"), most, "must be greater than or equal to 1"))
 	}
 	if least != nil && most < *least {
 		errs = append(errs, field.Invalid(specPath.Child("maxReplicas"), most, "must be greater than or equal to `minReplicas`"))
@@ -37,8 +46,27 @@ func validateAutoscaler(_ *resource.Request, hpa *autoscalingv2.HorizontalPodAut
 	return errs
 }
 
-func validateAutoscalerUpdate(r *resource.Request, hpa, _ *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
-	return validateAutoscaler(r, hpa)
+// validateAutoscalerUpdate lets a target's version be whose like was stored before it was checked.
+func validateAutoscalerUpdate(_ *resource.Request, hpa, old *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
+	errs := autoscalerSpec(hpa)
+	before, at := old.Spec.ScaleTargetRef, specPath.Child("scaleTargetRef", "apiVersion")
+	if len(groupOf(before, false, at)) > 0 {
+		return errs
+	}
+	strict := len(groupOf(before, true, at)) == 0
+	return append(errs, groupOf(hpa.Spec.ScaleTargetRef, strict, at)...)
+}
+
+// groupOf checks that a reference's version can be read, and that it names a group where that is needed.
+func groupOf(ref autoscalingv2.CrossVersionObjectReference, needed bool, at *field.Path) field.ErrorList {
+	version, err := schema.ParseGroupVersion(ref.APIVersion)
+	switch {
+	case err != nil:
+		return field.ErrorList{field.Invalid(at, ref.APIVersion, err.Error())}
+	case needed && version.Group == "":
+		return field.ErrorList{field.Invalid(at, ref.APIVersion, "apiVersion must specify API group")}
+	}
+	return nil
 }
 
 func validateAutoscalerStatus(_ *resource.Request, hpa, _ *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
@@ -52,8 +80,8 @@ func validateAutoscalerV1(r *resource.Request, hpa *autoscalingv1.HorizontalPodA
 	return validateAutoscaler(r, upgrade(hpa))
 }
 
-func validateAutoscalerV1Update(r *resource.Request, hpa, _ *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList {
-	return validateAutoscalerV1(r, hpa)
+func validateAutoscalerV1Update(r *resource.Request, hpa, old *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList {
+	return validateAutoscalerUpdate(r, upgrade(hpa), upgrade(old))
 }
 
 func validateAutoscalerV1Status(r *resource.Request, hpa, _ *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList {

@@ -6,6 +6,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/septet-io/septet/resource/core"
 )
 
 // sources are the kinds of metrics, and the fields that describe each.
@@ -67,7 +69,7 @@ func objectMetric(spec *autoscalingv2.MetricSpec, at *field.Path) (field.ErrorLi
 	errs = append(errs, identified(m.Metric, at.Child("metric"))...)
 	errs = append(errs, wanted(&m.Target, at.Child("target"))...)
 	if m.Target.Value == nil && m.Target.AverageValue == nil {
-		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value for metric or a per-pod target"))
+		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value or averageValue"))
 	}
 	return errs, true
 }
@@ -120,9 +122,13 @@ func containerMetric(spec *autoscalingv2.MetricSpec, at *field.Path) (field.Erro
 	var errs field.ErrorList
 	if m.Name == "" {
 		errs = append(errs, field.Required(at.Child("name"), "must specify a resource name"))
+	} else {
+		errs = append(errs, core.ContainerResource(m.Name, at.Child("name"))...)
 	}
 	if m.Container == "" {
 		errs = append(errs, field.Required(at.Child("container"), "must specify a container"))
+	} else {
+		errs = append(errs, core.DNSLabel(m.Container, at.Child("container"))...)
 	}
 	return append(errs, rawOrShare(&m.Target, at.Child("target"))...), true
 }

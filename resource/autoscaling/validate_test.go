@@ -30,7 +30,7 @@ func TestAutoscalersAreRefusedInUpstreamsWords(t *testing.T) {
 	}{
 		"good": {func(*autoscalingv2.HorizontalPodAutoscalerSpec) {}, nil},
 		"bounds": {func(s *autoscalingv2.HorizontalPodAutoscalerSpec) { s.MinReplicas, s.MaxReplicas = ptr.To[int32](2), 0 }, []string{
-			"spec.maxReplicas: Invalid value: 0: must be greater than 0",
+			"spec.maxReplicas: Required value: must be set and greater than 0",
 			"spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`",
 		}},
 		"nothing at least, of nobody": {func(s *autoscalingv2.HorizontalPodAutoscalerSpec) {
@@ -40,6 +40,7 @@ func TestAutoscalersAreRefusedInUpstreamsWords(t *testing.T) {
 			"spec.minReplicas: Invalid value: 0: must be greater than or equal to 1",
 			"spec.scaleTargetRef.kind: Required value",
 			`spec.scaleTargetRef.name: Invalid value: "..": may not be '..'`,
+			`spec.scaleTargetRef.apiVersion: Invalid value: "": apiVersion must specify API group`,
 		}},
 		"metrics": {func(s *autoscalingv2.HorizontalPodAutoscalerSpec) {
 			s.Metrics = []autoscalingv2.MetricSpec{
@@ -80,7 +81,7 @@ func TestAutoscalersAreRefusedInUpstreamsWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			hpa := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-				MaxReplicas: 3, ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: "Deployment", Name: "web"},
+				MaxReplicas: 3, ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
 			}}
 			defaultAutoscaler(hpa)
 			test.change(&hpa.Spec)
@@ -89,10 +90,45 @@ func TestAutoscalersAreRefusedInUpstreamsWords(t *testing.T) {
 	}
 }
 
+// A target without a group stays where it was stored before groups were asked for.
+func TestTargetsNeedGroups(t *testing.T) {
+	t.Parallel()
+	target := func(version string) *autoscalingv2.HorizontalPodAutoscaler {
+		hpa := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			MaxReplicas: 3, ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: version, Kind: "Deployment", Name: "web"},
+		}}
+		defaultAutoscaler(hpa)
+		return hpa
+	}
+	refused := `spec.scaleTargetRef.apiVersion: Invalid value: "v1": apiVersion must specify API group`
+	expect(t, validateAutoscalerUpdate(nil, target("v1"), target("apps/v1")), refused)
+	expect(t, validateAutoscalerUpdate(nil, target("v1"), target("")))
+	expect(t, validateAutoscalerUpdate(nil, target("a/b/c"), target("")),
+		`spec.scaleTargetRef.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c`)
+	expect(t, validateAutoscalerUpdate(nil, target("a/b/c"), target("a/b/c")))
+}
+
+// What is measured in one container is a resource of containers, in a container that there can be.
+func TestContainerMetricsAreNamed(t *testing.T) {
+	t.Parallel()
+	source := &autoscalingv2.ContainerResourceMetricSource{
+		Name: "made-up", Container: "A", Target: autoscalingv2.MetricTarget{Type: "Utilization", AverageUtilization: ptr.To[int32](50)},
+	}
+	errs := metrics([]autoscalingv2.MetricSpec{{Type: autoscalingv2.ContainerResourceMetricSourceType, ContainerResource: source}}, specPath)
+	var at []string
+	for _, err := range errs {
+		at = append(at, err.Field)
+	}
+	want := []string{"spec[0].containerResource.name", "spec[0].containerResource.name", "spec[0].containerResource.container"}
+	if diff := cmp.Diff(want, at); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
 func TestOldAutoscalersAreCheckedAsNewOnes(t *testing.T) {
 	t.Parallel()
 	hpa := &autoscalingv1.HorizontalPodAutoscaler{Spec: autoscalingv1.HorizontalPodAutoscalerSpec{
-		MaxReplicas: 3, TargetCPUUtilizationPercentage: ptr.To[int32](0), ScaleTargetRef: autoscalingv1.CrossVersionObjectReference{Kind: "Deployment", Name: "web"},
+		MaxReplicas: 3, TargetCPUUtilizationPercentage: ptr.To[int32](0), ScaleTargetRef: autoscalingv1.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
 	}}
 	expect(t, validateAutoscalerV1(nil, hpa), "spec.metrics[0].resource.target.averageUtilization: Invalid value: 0: must be greater than 0")
 	hpa.Status.DesiredReplicas = -1

@@ -44,6 +44,9 @@ func cronJobSpec(spec *batchv1.CronJobSpec, zoned bool) field.ErrorList {
 		batchv1.AllowConcurrent, batchv1.ForbidConcurrent, batchv1.ReplaceConcurrent)...)
 	template := specPath.Child("jobTemplate", "spec")
 	errs = append(errs, jobSpec(&spec.JobTemplate.Spec, template)...)
+	if selector := spec.JobTemplate.Spec.Selector; selector != nil {
+		errs = append(errs, field.Invalid(template.Child("selector"), selector, "`selector` will be auto-generated"))
+	}
 	if manual := spec.JobTemplate.Spec.ManualSelector; manual != nil && *manual {
 		errs = append(errs, field.NotSupported(template.Child("manualSelector"), *manual, []string{"nil", "false"}))
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/resource/core"
@@ -148,16 +149,15 @@ func restartPolicy(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 
 // completionMode checks what indexed jobs must have, and others must not.
 func completionMode(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
-	if spec.CompletionMode == nil {
-		return nil
-	}
-	errs := core.OneOf(*spec.CompletionMode, path.Child("completionMode"), batchv1.IndexedCompletion, batchv1.NonIndexedCompletion)
-	if !indexed(spec) {
+	errs := core.OneOfIfSet(spec.CompletionMode, path.Child("completionMode"), batchv1.IndexedCompletion, batchv1.NonIndexedCompletion)
+	if mode := ptr.Deref(spec.CompletionMode, batchv1.NonIndexedCompletion); mode == batchv1.NonIndexedCompletion {
 		for _, c := range []count{{"backoffLimitPerIndex", spec.BackoffLimitPerIndex}, {"maxFailedIndexes", spec.MaxFailedIndexes}} {
 			if c.value != nil {
 				errs = append(errs, field.Invalid(path.Child(c.name), *c.value, "requires indexed completion mode"))
 			}
 		}
+	}
+	if !indexed(spec) {
 		return errs
 	}
 	if spec.Completions == nil {

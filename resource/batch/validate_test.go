@@ -139,11 +139,16 @@ func TestCronJobs(t *testing.T) {
 	bad.Spec.Schedule, bad.Spec.TimeZone = "TZ=UTC 61 * * * *", ptr.To("Local")
 	bad.Spec.ConcurrencyPolicy = "Maybe"
 	bad.Spec.JobTemplate.Spec.ManualSelector = ptr.To(true)
+	bad.Spec.JobTemplate.Spec.Selector = &metav1.LabelSelector{}
+	bad.Spec.JobTemplate.Spec.MaxFailedIndexes = ptr.To[int32](1)
 	expect(t, validateCronJob(nil, bad),
 		`spec.schedule: Invalid value: "TZ=UTC 61 * * * *": cannot use both timeZone field and TZ or CRON_TZ in schedule`,
 		`spec.schedule: Invalid value: "TZ=UTC 61 * * * *": end of range (61) above maximum (59): 61`,
 		`spec.timeZone: Invalid value: "Local": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones`,
 		`spec.concurrencyPolicy: Unsupported value: "Maybe": supported values: "Allow", "Forbid", "Replace"`,
+		"spec.jobTemplate.spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified",
+		`spec.jobTemplate.spec.maxFailedIndexes: Invalid value: 1: requires indexed completion mode`,
+		"spec.jobTemplate.spec.selector: Invalid value: {}: `selector` will be auto-generated",
 		`spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: "nil", "false"`,
 		`metadata.name: Invalid value: "`+bad.Name+`": must be no more than 52 characters`)
 }

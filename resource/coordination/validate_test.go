@@ -34,3 +34,20 @@ func TestLeases(t *testing.T) {
 	expect(t, validateLease(nil, &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{Strategy: ptr.To(coordinationv1.CoordinatedLeaseStrategy("Mine"))}}),
 		`spec.strategy: Unsupported value: "Mine": supported values: "OldestEmulationVersion"`)
 }
+
+// The fields of coordinated elections are dropped as long as nothing reads them, but stay where they are stored.
+func TestElectionFieldsAreDropped(t *testing.T) {
+	t.Parallel()
+	lease := func() *coordinationv1.Lease {
+		return &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{PreferredHolder: ptr.To("b"), Strategy: ptr.To(coordinationv1.OldestEmulationVersion)}}
+	}
+	kind, created, kept := Leases(), lease(), lease()
+	kind.PrepareCreate(nil, created)
+	if diff := cmp.Diff(&coordinationv1.Lease{}, created); diff != "" {
+		t.Errorf("created (-want +got):\n%s", diff)
+	}
+	kind.PrepareUpdate(nil, kept, lease())
+	if diff := cmp.Diff(lease(), kept); diff != "" {
+		t.Errorf("updated (-want +got):\n%s", diff)
+	}
+}

@@ -17,7 +17,6 @@ func ServiceAccounts() *resource.Kind {
 		},
 		Columns: []resource.Column[*corev1.ServiceAccount]{
 			resource.Name[*corev1.ServiceAccount](),
-			{Name: "Secrets", Description: corev1.ServiceAccount{}.SwaggerDoc()["secrets"], Value: func(s *corev1.ServiceAccount) any { return int64(len(s.Secrets)) }}, // a number, called a string
 			resource.Age[*corev1.ServiceAccount](),
 		},
 		PrepareCreate: func(_ *resource.Request, a *corev1.ServiceAccount) { bareSecrets(a) },

@@ -1,6 +1,9 @@
 package core
 
-import "k8s.io/apimachinery/pkg/util/validation/field"
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
 
 // Small checks that other groups make as well.
 
@@ -12,6 +15,11 @@ func InvalidEach[T any](path *field.Path, value T, messages []string) field.Erro
 // OneOfIfSet is OneOf for a field that may be left out.
 func OneOfIfSet[S ~string](value *S, path *field.Path, allowed ...S) field.ErrorList {
 	return oneOfIfSet(value, path, allowed...)
+}
+
+// ContainerResource checks the name of a resource of containers.
+func ContainerResource(name corev1.ResourceName, path *field.Path) field.ErrorList {
+	return containerResourceName(name, path)
 }
 
 // LegacyIP checks an address in a field that is older than the strict rules for addresses.

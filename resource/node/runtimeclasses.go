@@ -15,7 +15,7 @@ func RuntimeClasses() *resource.Kind {
 		RequireVersion: true,
 		Columns: []resource.Column[*nodev1.RuntimeClass]{
 			resource.Name[*nodev1.RuntimeClass](),
-			resource.Text("Handler", nodev1.RuntimeClass{}.SwaggerDoc()["handler"], func(c *nodev1.RuntimeClass) string { return c.Handler }),
+			resource.Text("Handler", "", func(c *nodev1.RuntimeClass) string { return c.Handler }),
 			resource.Age[*nodev1.RuntimeClass](),
 		},
 	})

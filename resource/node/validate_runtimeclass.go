@@ -12,9 +12,9 @@ import (
 )
 
 func validateRuntimeClass(_ *resource.Request, class *nodev1.RuntimeClass) field.ErrorList {
-	errs := core.DNSLabel(class.Handler, field.NewPath("handler"))
+	errs := handler(class.Handler, field.NewPath("handler"))
 	if class.Overhead != nil {
-		errs = append(errs, core.Overhead(class.Overhead.PodFixed, field.NewPath("overhead", "podFixed"))...)
+		errs = append(errs, core.Overhead(class.Overhead.PodFixed, field.NewPath("overhead"))...)
 	}
 	if s := class.Scheduling; s != nil {
 		at := field.NewPath("scheduling")
@@ -23,6 +23,13 @@ func validateRuntimeClass(_ *resource.Request, class *nodev1.RuntimeClass) field
 		errs = append(errs, unique(s.Tolerations, at.Child("tolerations"))...)
 	}
 	return errs
+}
+
+func handler(name string, at *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	return core.DNSLabel(name, at)
 }
 
 func unique(list []corev1.Toleration, path *field.Path) field.ErrorList {

@@ -21,8 +21,9 @@ func defaultBinding(ref *rbacv1.RoleRef, subjects []rbacv1.Subject) {
 	}
 }
 
-// bindingColumns are the columns of both kinds of binding.
-func bindingColumns[T resource.Object](of func(T) (rbacv1.RoleRef, []rbacv1.Subject)) []resource.Column[T] {
+// bindingColumns are the columns of both kinds of binding; role documents the one of roles, and kind is the binding's in the
+// others' descriptions.
+func bindingColumns[T resource.Object](kind, role string, of func(T) (rbacv1.RoleRef, []rbacv1.Subject)) []resource.Column[T] {
 	named := func(kind string) func(T) string {
 		return func(binding T) string {
 			_, subjects := of(binding)
@@ -41,13 +42,13 @@ func bindingColumns[T resource.Object](of func(T) (rbacv1.RoleRef, []rbacv1.Subj
 	}
 	return []resource.Column[T]{
 		resource.Name[T](),
-		resource.Text("Role", rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"], func(binding T) string {
+		resource.Text("Role", strings.TrimSuffix(role, " This field is immutable."), func(binding T) string {
 			ref, _ := of(binding)
 			return ref.Kind + "/" + ref.Name
 		}),
 		resource.Age[T](),
-		resource.Wide("Users", "Users in the roleBinding", named(rbacv1.UserKind)),
-		resource.Wide("Groups", "Groups in the roleBinding", named(rbacv1.GroupKind)),
-		resource.Wide("ServiceAccounts", "ServiceAccounts in the roleBinding", named(rbacv1.ServiceAccountKind)),
+		resource.Wide("Users", "Users in the "+kind, named(rbacv1.UserKind)),
+		resource.Wide("Groups", "Groups in the "+kind, named(rbacv1.GroupKind)),
+		resource.Wide("ServiceAccounts", "ServiceAccounts in the "+kind, named(rbacv1.ServiceAccountKind)),
 	}
 }

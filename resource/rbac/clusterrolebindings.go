@@ -15,7 +15,7 @@ func ClusterRoleBindings() *resource.Kind {
 		CreateOnUpdate: true,
 		Default:        func(b *rbacv1.ClusterRoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
 		ValidateName:   path.ValidatePathSegmentName,
-		Columns: bindingColumns(func(b *rbacv1.ClusterRoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
+		Columns: bindingColumns("clusterRoleBinding", rbacv1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"], func(b *rbacv1.ClusterRoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
 			return b.RoleRef, b.Subjects
 		}),
 		Validate: validateClusterRoleBinding, ValidateUpdate: validateClusterRoleBindingUpdate,

@@ -15,7 +15,7 @@ func RoleBindings() *resource.Kind {
 		CreateOnUpdate: true,
 		Default:        func(b *rbacv1.RoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
 		ValidateName:   path.ValidatePathSegmentName,
-		Columns: bindingColumns(func(b *rbacv1.RoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
+		Columns: bindingColumns("roleBinding", rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"], func(b *rbacv1.RoleBinding) (rbacv1.RoleRef, []rbacv1.Subject) {
 			return b.RoleRef, b.Subjects
 		}),
 		Validate: validateRoleBinding, ValidateUpdate: validateRoleBindingUpdate,

@@ -5,6 +5,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/septet-io/septet/resource"
@@ -29,7 +30,11 @@ func validateClusterRole(_ *resource.Request, role *rbacv1.ClusterRole) field.Er
 		errs = append(errs, field.Required(at, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
 	}
 	for i := range role.AggregationRule.ClusterRoleSelectors {
-		errs = append(errs, core.LabelSelector(&role.AggregationRule.ClusterRoleSelectors[i], at.Index(i))...)
+		selector := &role.AggregationRule.ClusterRoleSelectors[i]
+		errs = append(errs, core.LabelSelector(selector, at.Index(i))...)
+		if parsed, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+			errs = append(errs, field.Invalid(at.Index(i), parsed, "invalid label selector."))
+		}
 	}
 	return errs
 }

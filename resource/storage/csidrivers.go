@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	storagev1 "k8s.io/api/storage/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
@@ -15,10 +16,36 @@ func CSIDrivers() *resource.Kind {
 		Group: "storage.k8s.io", Version: "v1", Kind: "CSIDriver", Plural: "csidrivers",
 		Scope:    resource.Cluster,
 		Validate: validateCSIDriver, ValidateUpdate: validateCSIDriverUpdate,
-		Generation: true, RequireVersion: true,
-		Default: defaultCSIDriver,
-		Columns: csiDriverColumns(),
+		RequireVersion: true,
+		Default:        defaultCSIDriver,
+		PrepareCreate: func(_ *resource.Request, driver *storagev1.CSIDriver) {
+			driver.Spec.PreventPodSchedulingIfMissing = nil
+		},
+		PrepareUpdate: prepareCSIDriverUpdate,
+		Warn:          warnCSIDriver,
+		Columns:       csiDriverColumns(),
 	})
+}
+
+// prepareCSIDriverUpdate counts changes of the spec. Unlike other kinds' the count does not begin at creation. A field that
+// no feature reads yet is kept only where it is stored.
+func prepareCSIDriverUpdate(_ *resource.Request, driver, old *storagev1.CSIDriver) {
+	if old.Spec.PreventPodSchedulingIfMissing == nil {
+		driver.Spec.PreventPodSchedulingIfMissing = nil
+	}
+	if !apiequality.Semantic.DeepEqual(driver.Spec, old.Spec) {
+		driver.Generation = old.Generation + 1
+	}
+}
+
+// warnCSIDriver reminds of where a Pod's tokens are handed to the driver, when it begins to ask for them.
+func warnCSIDriver(_ *resource.Request, driver, old *storagev1.CSIDriver) []string {
+	spec := &driver.Spec
+	if len(spec.TokenRequests) == 0 || spec.ServiceAccountTokenInSecrets != nil ||
+		old != nil && apiequality.Semantic.DeepEqual(spec.TokenRequests, old.Spec.TokenRequests) {
+		return nil
+	}
+	return []string{"spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes"}
 }
 
 func defaultCSIDriver(driver *storagev1.CSIDriver) {

@@ -48,9 +48,9 @@ func storageClassColumns() []resource.Column[*storagev1.StorageClass] {
 		resource.Text("VolumeBindingMode", doc["volumeBindingMode"], func(c *storagev1.StorageClass) string {
 			return string(ptr.Deref(c.VolumeBindingMode, storagev1.VolumeBindingImmediate))
 		}),
-		resource.Truth("AllowVolumeExpansion", doc["allowVolumeExpansion"], func(c *storagev1.StorageClass) bool {
-			return ptr.Deref(c.AllowVolumeExpansion, false)
-		}),
+		{Name: "AllowVolumeExpansion", Description: doc["allowVolumeExpansion"], Value: func(c *storagev1.StorageClass) any {
+			return ptr.Deref(c.AllowVolumeExpansion, false) // a truth, called a string
+		}},
 		resource.Age[*storagev1.StorageClass](),
 	}
 }

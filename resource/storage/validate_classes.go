@@ -38,17 +38,11 @@ func validateStorageClass(_ *resource.Request, class *storagev1.StorageClass) fi
 }
 
 // validateStorageClassUpdate: volumes were made by what the class said then.
-func validateStorageClassUpdate(_ *resource.Request, class, old *storagev1.StorageClass) field.ErrorList {
-	var errs field.ErrorList
-	if !maps.Equal(class.Parameters, old.Parameters) {
-		errs = append(errs, fixed("parameters"))
-	}
-	if class.Provisioner != old.Provisioner {
-		errs = append(errs, fixed("provisioner"))
-	}
-	if !apiequality.Semantic.DeepEqual(class.ReclaimPolicy, old.ReclaimPolicy) {
-		errs = append(errs, fixed("reclaimPolicy"))
-	}
+func validateStorageClassUpdate(r *resource.Request, class, old *storagev1.StorageClass) field.ErrorList {
+	errs := validateStorageClass(r, class)
+	errs = append(errs, core.Immutable(class.Parameters, old.Parameters, field.NewPath("parameters"))...)
+	errs = append(errs, core.Immutable(class.Provisioner, old.Provisioner, field.NewPath("provisioner"))...)
+	errs = append(errs, core.Immutable(class.ReclaimPolicy, old.ReclaimPolicy, field.NewPath("reclaimPolicy"))...)
 	return append(errs, core.Immutable(class.VolumeBindingMode, old.VolumeBindingMode, field.NewPath("volumeBindingMode"))...)
 }
 

@@ -45,13 +45,42 @@ func TestStorageClasses(t *testing.T) {
 		"volumeBindingMode: Required value",
 		`allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: "a"`,
 		"allowedTopologies[1].matchLabelExpressions[0].values: Required value")
-	expect(t, validateStorageClassUpdate(nil, wrong, class),
-		"parameters: Forbidden: updates to parameters are forbidden.",
-		"provisioner: Forbidden: updates to provisioner are forbidden.",
-		"reclaimPolicy: Forbidden: updates to reclaimPolicy are forbidden.",
-		"volumeBindingMode: Invalid value: null: field is immutable")
+	changed := class.DeepCopy()
+	changed.Provisioner, changed.Parameters = "other.example.com", nil
+	changed.ReclaimPolicy = ptr.To(corev1.PersistentVolumeReclaimRetain)
+	changed.VolumeBindingMode = ptr.To(storagev1.VolumeBindingWaitForFirstConsumer)
+	changed.AllowedTopologies = []corev1.TopologySelectorTerm{zone}
+	expect(t, validateStorageClassUpdate(nil, changed, class),
+		`allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: "a"`,
+		"parameters: Invalid value: null: field is immutable",
+		`provisioner: Invalid value: "other.example.com": field is immutable`,
+		`reclaimPolicy: Invalid value: "Retain": field is immutable`,
+		`volumeBindingMode: Invalid value: "WaitForFirstConsumer": field is immutable`)
 	expect(t, validateAttributesClass(nil, &storagev1.VolumeAttributesClass{DriverName: "x"}), "parameters: Required value: must contain at least one key/value pair")
 	expect(t, validateAttributesClassUpdate(nil, &storagev1.VolumeAttributesClass{DriverName: "x"}, &storagev1.VolumeAttributesClass{}), "driverName: Forbidden: updates to driverName are forbidden.")
+}
+
+// A CSIDriver's generation counts changes only, so it begins at nothing, and a new request for tokens is warned of.
+func TestCSIDriverUpdates(t *testing.T) {
+	t.Parallel()
+	kind := CSIDrivers()
+	driver := &storagev1.CSIDriver{Spec: storagev1.CSIDriverSpec{PreventPodSchedulingIfMissing: ptr.To(true)}}
+	kind.PrepareCreate(nil, driver)
+	if driver.Generation != 0 || driver.Spec.PreventPodSchedulingIfMissing != nil {
+		t.Errorf("created as %+v", driver)
+	}
+	next := driver.DeepCopy()
+	next.Spec.TokenRequests = []storagev1.TokenRequest{{Audience: "a"}}
+	kind.PrepareUpdate(nil, next, driver)
+	if next.Generation != 1 {
+		t.Errorf("generation %d after the first change", next.Generation)
+	}
+	if len(kind.Warn(nil, next, nil)) != 1 || len(kind.Warn(nil, next, driver)) != 1 {
+		t.Error("no warning about tokens in volume attributes")
+	}
+	if warnings := kind.Warn(nil, next, next); len(warnings) != 0 {
+		t.Errorf("warned of what was so before: %q", warnings)
+	}
 }
 
 func TestCSIDrivers(t *testing.T) {

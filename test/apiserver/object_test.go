@@ -142,6 +142,15 @@ func TestOneObjectInTwoVersions(t *testing.T) {
 	if err != nil || v1.Spec.MaxReplicas != 9 || v1.Labels["l"] != "v" || *v1.Spec.TargetCPUUtilizationPercentage != 70 {
 		t.Fatalf("%v: %+v", err, v1)
 	}
+	v1.Spec.MaxReplicas = 11
+	dry := []string{metav1.DryRunAll}
+	if tried, err := set.AutoscalingV1().HorizontalPodAutoscalers("default").Update(t.Context(), v1, metav1.UpdateOptions{DryRun: dry}); err != nil || tried.Spec.MaxReplicas != 11 {
+		t.Fatalf("dry update: %v: %+v", err, tried)
+	}
+	made.Name, made.ResourceVersion, made.UID = "b", "", ""
+	if tried, err := set.AutoscalingV1().HorizontalPodAutoscalers("default").Create(t.Context(), made, metav1.CreateOptions{DryRun: dry}); err != nil || tried.Spec.MaxReplicas != 5 {
+		t.Fatalf("dry create: %v: %+v", err, tried)
+	}
 	list, err := set.AutoscalingV1().HorizontalPodAutoscalers("").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 1 || list.Items[0].Spec.MaxReplicas != 9 {
 		t.Fatalf("%v: %+v", err, list)
