@@ -1,8 +1,6 @@
 package apps
 
 import (
-	"maps"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -34,14 +32,6 @@ func defaultDeployment(d *appsv1.Deployment) {
 func defaultReplicaSet(rs *appsv1.ReplicaSet) {
 	core.DefaultPodTemplate(&rs.Spec.Template)
 	setIfNil(&rs.Spec.Replicas, 1)
-	labelFromTemplate(&rs.Labels, rs.Spec.Template.Labels)
-}
-
-// labelFromTemplate: an object without labels has those of its template.
-func labelFromTemplate(labels *map[string]string, template map[string]string) {
-	if len(*labels) == 0 && len(template) > 0 {
-		*labels = maps.Clone(template)
-	}
 }
 
 func defaultDaemonSet(ds *appsv1.DaemonSet) {
@@ -58,6 +48,9 @@ func defaultDaemonSet(ds *appsv1.DaemonSet) {
 		setIfNil(&strategy.RollingUpdate.MaxSurge, intstr.FromInt32(0))
 	}
 	setIfNil(&ds.Spec.RevisionHistoryLimit, historyLimit)
+	if _, found := ds.Annotations[appsv1.DeprecatedTemplateGeneration]; !found {
+		setTemplateGeneration(ds, 0)
+	}
 }
 
 func defaultStatefulSet(s *appsv1.StatefulSet) {
@@ -75,7 +68,6 @@ func defaultStatefulSet(s *appsv1.StatefulSet) {
 	}
 	if strategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && strategy.RollingUpdate != nil {
 		setIfNil(&strategy.RollingUpdate.Partition, 0)
-		strategy.RollingUpdate.MaxUnavailable = nil // dropped, as upstream does by default
 	}
 	if s.Spec.PersistentVolumeClaimRetentionPolicy == nil {
 		s.Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{}

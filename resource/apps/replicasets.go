@@ -1,8 +1,6 @@
 package apps
 
 import (
-	"strconv"
-
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/septet-io/septet/resource"
@@ -17,10 +15,7 @@ func ReplicaSets() *resource.Kind {
 		Views:      []resource.View[*appsv1.ReplicaSet]{{Name: "status", Validate: validateReplicaSetStatus, Prepare: func(_ *resource.Request, obj, old *appsv1.ReplicaSet) { obj.Spec = old.Spec }}},
 		Scale:      scaleReplicaSets(),
 		Default:    defaultReplicaSet,
-		Fields: []resource.Field[*appsv1.ReplicaSet]{
-			{Name: "status.replicas", Value: func(rs *appsv1.ReplicaSet) string { return strconv.Itoa(int(rs.Status.Replicas)) }},
-		},
-		Columns:  replicaSetColumns(),
-		Validate: validateReplicaSet, ValidateUpdate: validateReplicaSetUpdate, Warn: warnReplicaSet,
+		Columns:    replicaSetColumns(),
+		Validate:   validateReplicaSet, ValidateUpdate: validateReplicaSetUpdate, Warn: warnReplicaSet,
 	})
 }

@@ -158,3 +158,49 @@ func TestScaling(t *testing.T) {
 		t.Errorf("got %+v %+v", spec, status)
 	}
 }
+
+// A DaemonSet's annotation counts its templates, whatever is sent, and a status leaves it alone.
+func TestTemplateGenerations(t *testing.T) {
+	t.Parallel()
+	kind := DaemonSets()
+	set := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: template()}}
+	defaultDaemonSet(set)
+	expectGeneration := func(set *appsv1.DaemonSet, want string) {
+		t.Helper()
+		if got := set.Annotations[appsv1.DeprecatedTemplateGeneration]; got != want {
+			t.Errorf("template generation %q, want %q", got, want)
+		}
+	}
+	expectGeneration(set, "0")
+	kind.PrepareCreate(nil, set)
+	expectGeneration(set, "1")
+	same, changed := set.DeepCopy(), set.DeepCopy()
+	same.Annotations = map[string]string{appsv1.DeprecatedTemplateGeneration: "77"}
+	kind.PrepareUpdate(nil, same, set)
+	expectGeneration(same, "1")
+	changed.Spec.Template.Labels["v"] = "2"
+	kind.PrepareUpdate(nil, changed, set)
+	expectGeneration(changed, "2")
+	same.Annotations = nil
+	kind.Views[0].Prepare(nil, same, changed)
+	expectGeneration(same, "2")
+}
+
+// maxUnavailable of a StatefulSet is dropped, but stays where it is stored.
+func TestStatefulSetsHaveNoMaxUnavailable(t *testing.T) {
+	t.Parallel()
+	set := func() *appsv1.StatefulSet {
+		s := &appsv1.StatefulSet{}
+		s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{MaxUnavailable: ptr.To(intstr.FromInt32(2))}
+		return s
+	}
+	kind, made, kept := StatefulSets(), set(), set()
+	kind.PrepareCreate(nil, made)
+	if limitsUnavailable(made) {
+		t.Error("created with maxUnavailable")
+	}
+	kind.PrepareUpdate(nil, kept, set())
+	if !limitsUnavailable(kept) {
+		t.Error("a stored maxUnavailable was dropped")
+	}
+}
