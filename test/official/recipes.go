@@ -40,10 +40,11 @@ var shell = []part{
 	busybox,
 }
 
-// web is agnhost with the page of one of the update demonstrations.
+// web is agnhost with the page of one of the update demonstrations. A test that mounts it looks there for the name of the
+// distribution that the published image stands on.
 func web(name string) []part {
 	folder := "test/images/" + name + "/html/"
-	return append([]part{upstream(folder+name+".jpg", "/"+name+".jpg"), upstream(folder+"data.json", "/data.json")}, agnhost...)
+	return append([]part{text("/etc/os-release", "NAME=\"Alpine Linux\"\nID=alpine\n"), upstream(folder+name+".jpg", "/"+name+".jpg"), upstream(folder+"data.json", "/data.json")}, agnhost...)
 }
 
 // nginxParts let Debian's nginx log to its standard streams and serve a page, as the published image does.
