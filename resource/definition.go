@@ -172,4 +172,6 @@ type Column[T Object] struct {
 type Field[T Object] struct {
 	Name  string
 	Value func(obj T) string
+	// Stored is the field's name in the kind that lies in storage, where that is another one; Name if empty.
+	Stored string
 }

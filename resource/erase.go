@@ -123,7 +123,7 @@ func eraseReads[T Object](k *Kind, d *Definition[T]) {
 	}
 	for _, f := range d.Fields {
 		value := f.Value
-		k.Fields = append(k.Fields, KindField{Name: f.Name, Value: func(obj Object) string { return value(obj.(T)) }})
+		k.Fields = append(k.Fields, KindField{Name: f.Name, Stored: f.Stored, Value: func(obj Object) string { return value(obj.(T)) }})
 	}
 }
 

@@ -76,8 +76,9 @@ type KindScale struct {
 
 // KindField is a Field without its type parameter.
 type KindField struct {
-	Name  string
-	Value func(Object) string
+	Name   string
+	Value  func(Object) string
+	Stored string
 }
 
 // AllVerbs are those of a stored kind, in discovery's order.

@@ -121,7 +121,17 @@ func (r *Resource) fieldSelector(text string) (fields.Selector, error) {
 	if selector.Empty() {
 		return nil, nil
 	}
-	return selector, nil
+	return selector.Transform(r.storedField)
+}
+
+// storedField is a field's name in the kind that is stored.
+func (r *Resource) storedField(name, value string) (string, string, error) {
+	for i := range r.Fields {
+		if r.Fields[i].Name == name && r.Fields[i].Stored != "" {
+			return r.Fields[i].Stored, value, nil
+		}
+	}
+	return name, value, nil
 }
 
 func (r *Resource) knowsField(name string) bool {

@@ -29,17 +29,18 @@ func Events() *resource.Kind {
 	})
 }
 
+// eventFields are what selectors may ask for, each with its name in the core group, in whose form events are stored.
 func eventFields() []resource.Field[*eventsv1.Event] {
 	return []resource.Field[*eventsv1.Event]{
-		{Name: "regarding.kind", Value: func(e *eventsv1.Event) string { return e.Regarding.Kind }},
-		{Name: "regarding.namespace", Value: func(e *eventsv1.Event) string { return e.Regarding.Namespace }},
-		{Name: "regarding.name", Value: func(e *eventsv1.Event) string { return e.Regarding.Name }},
-		{Name: "regarding.uid", Value: func(e *eventsv1.Event) string { return string(e.Regarding.UID) }},
-		{Name: "regarding.apiVersion", Value: func(e *eventsv1.Event) string { return e.Regarding.APIVersion }},
-		{Name: "regarding.resourceVersion", Value: func(e *eventsv1.Event) string { return e.Regarding.ResourceVersion }},
-		{Name: "regarding.fieldPath", Value: func(e *eventsv1.Event) string { return e.Regarding.FieldPath }},
+		{Name: "regarding.kind", Stored: "involvedObject.kind", Value: func(e *eventsv1.Event) string { return e.Regarding.Kind }},
+		{Name: "regarding.namespace", Stored: "involvedObject.namespace", Value: func(e *eventsv1.Event) string { return e.Regarding.Namespace }},
+		{Name: "regarding.name", Stored: "involvedObject.name", Value: func(e *eventsv1.Event) string { return e.Regarding.Name }},
+		{Name: "regarding.uid", Stored: "involvedObject.uid", Value: func(e *eventsv1.Event) string { return string(e.Regarding.UID) }},
+		{Name: "regarding.apiVersion", Stored: "involvedObject.apiVersion", Value: func(e *eventsv1.Event) string { return e.Regarding.APIVersion }},
+		{Name: "regarding.resourceVersion", Stored: "involvedObject.resourceVersion", Value: func(e *eventsv1.Event) string { return e.Regarding.ResourceVersion }},
+		{Name: "regarding.fieldPath", Stored: "involvedObject.fieldPath", Value: func(e *eventsv1.Event) string { return e.Regarding.FieldPath }},
 		{Name: "reason", Value: func(e *eventsv1.Event) string { return e.Reason }},
-		{Name: "reportingController", Value: func(e *eventsv1.Event) string { return e.ReportingController }},
+		{Name: "reportingController", Stored: "reportingComponent", Value: func(e *eventsv1.Event) string { return e.ReportingController }},
 		{Name: "type", Value: func(e *eventsv1.Event) string { return e.Type }},
 	}
 }
