@@ -58,7 +58,6 @@ var (
 	accountsResource = schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
 	bindingsResource = schema.GroupVersionResource{Version: "v1", Resource: "bindings"}
 	budgetsResource  = schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}
-	slicesResource   = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
 )
 
 // Wire gives the resources of a server their behaviour. Call it before the server serves.

@@ -84,7 +84,7 @@ func TestKubectlUsesCustomResources(t *testing.T) {
 		t.Error("kubectl lets unknown fields in")
 	}
 	says(t, out, `unknown field "spec.unknown"`)
-	if out, err = k.Try(strings.Replace(tab, "cronSpec: '@daily'", "image: x", 1)+"}", "create", "-f", "-"); err == nil {
+	if _, err = k.Try(strings.Replace(tab, "cronSpec: '@daily'", "image: x", 1)+"}", "create", "-f", "-"); err == nil {
 		t.Error("kubectl lets an object without a required field in")
 	}
 	says(t, k.Run(t, "get", "ct"), "NAME", "AGE", "daily")
