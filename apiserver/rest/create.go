@@ -33,7 +33,9 @@ type write struct {
 	subresource string
 	// changes is what admission changed.
 	changes []admission.Change
-	start   time.Time
+	// marked is the object as a deletion has marked it, once it has.
+	marked *store.Item
+	start  time.Time
 }
 
 func (r *Resource) newWrite(s *request.State, verb string, dry []string, manager string, options runtime.Object) *write {

@@ -147,13 +147,21 @@ func (w *write) remove(ctx context.Context, options *metav1.DeleteOptions) (*sto
 			return nil, false, err
 		}
 		result, gone, err := w.carryOut(ctx, item, p, options)
-		if !errors.Is(err, errChanged) {
-			return result, gone, err
+		if errors.Is(err, errChanged) {
+			if item, err = w.r.Open().Get(ctx, w.key, ""); err == nil {
+				continue
+			}
 		}
-		if item, err = w.r.Open().Get(ctx, w.key, ""); err != nil {
-			return nil, false, err
-		}
+		return w.over(result, gone, err)
 	}
+}
+
+// over is what a deletion came to. If it had begun and somebody else finished it, it succeeded.
+func (w *write) over(last *store.Item, gone bool, err error) (*store.Item, bool, error) {
+	if apierrors.IsNotFound(err) && w.marked != nil {
+		return w.marked, true, nil
+	}
+	return last, gone, err
 }
 
 // errChanged says that the object is not the one any longer for which a deletion was planned.
@@ -338,7 +346,7 @@ func (w *write) carryOut(ctx context.Context, item *store.Item, p removal, optio
 		if err != nil {
 			return nil, false, err
 		}
-		last = marked
+		last, w.marked = marked, marked
 	}
 	if !p.remove {
 		return last, false, nil
@@ -356,8 +364,6 @@ func (w *write) carryOut(ctx context.Context, item *store.Item, p removal, optio
 	switch {
 	case err != nil && moved:
 		return nil, false, errChanged
-	case apierrors.IsNotFound(err) && p.mark != nil:
-		return last, true, nil // somebody else finished what this deletion began
 	case apierrors.IsConflict(err):
 		return nil, false, errChanged
 	case err != nil:
