@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -56,8 +57,13 @@ func TestAnotherTakesOver(t *testing.T) {
 	create(t, set, "a", 8)
 	placed(t, set, 8)
 	if leader == "first" {
-		endFirst() // what it has begun, it ends
-		if n := len(ring.Select(func(r *journal.Record) bool { return r.Step == "bind" })); n != 8 {
+		// A binding is noted when its answer is there, a moment after the watch shows it.
+		bindings := func() int { return len(ring.Select(func(r *journal.Record) bool { return r.Step == "bind" })) }
+		for deadline := time.Now().Add(30 * time.Second); bindings() < 8 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		endFirst()
+		if n := bindings(); n != 8 {
 			t.Errorf("%d bindings in the journal", n)
 		}
 		checkMetrics(t, registry)
