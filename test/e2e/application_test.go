@@ -358,6 +358,12 @@ func drain(t *testing.T, c *cluster) {
 	c.kubectl(t, "uncordon", nodes[1])
 	c.kubectl(t, "rollout", "restart", "deployment/web") // so that its Pods spread again
 	c.kubectl(t, "rollout", "status", "deployment/web", "--timeout=90s")
+	c.eventually(t, "the Pods from before are gone", func() error {
+		if pods := c.names(t, "pods", "app=web"); len(pods) != 4 {
+			return fmt.Errorf("there are %s", pods)
+		}
+		return nil
+	})
 }
 
 // starts says of each web Pod when its container started: the same before and after, or something was disturbed.
