@@ -30,7 +30,7 @@ func tooLarge(asked, current int64) error {
 	return err
 }
 
-// asStatus turns what etcd, its client or a context reports into the Status that a client gets.
+// asStatus turns what etcd, its client or a context reports into the Status that a client gets. What it does not know stays as it is.
 func asStatus(resource schema.GroupResource, verb string, err error) error {
 	var known apierrors.APIStatus
 	if err == nil || errors.As(err, &known) {
@@ -55,7 +55,7 @@ func asStatus(resource schema.GroupResource, verb string, err error) error {
 	case status.Code(err) == codes.DeadlineExceeded, status.Code(err) == codes.Canceled:
 		return apierrors.NewTimeoutError(fmt.Sprintf("%s %s: %v", verb, resource, err), 0)
 	}
-	return apierrors.NewInternalError(err)
+	return err // a Status of code 500 without a reason in the end, as upstream answers
 }
 
 // status is asStatus for this kind. What ended because the server stops says so.
