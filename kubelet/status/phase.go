@@ -53,10 +53,12 @@ func (t *tally) init(pod *v1.Pod, c *v1.Container, s *v1.ContainerStatus) {
 	ended := s.State.Terminated
 	switch {
 	case spec.Sidecar(c):
-		// Once it has started, how a sidecar does is no matter of the pod's phase.
+		// Once it has started, how a sidecar ends is no matter of the pod's phase; but a pod is not over while one runs.
 		hasStarted := s.Started != nil && *s.Started || s.LastTerminationState.Terminated != nil || ended != nil
 		if !hasStarted {
 			t.initPending++
+		} else if s.State.Running != nil {
+			t.running++
 		}
 	case ended == nil:
 		t.initPending++

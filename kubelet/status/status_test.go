@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/kubelet/cri"
 	"github.com/septet-io/septet/kubelet/probe"
@@ -62,6 +63,26 @@ func TestPhases(t *testing.T) {
 		if s.Phase != test.want {
 			t.Errorf("%s: %s, want %s", name, s.Phase, test.want)
 		}
+	}
+}
+
+// A Job would count a Pod as done while its sidecar still sends what it has left to send.
+func TestAPodIsNotOverWhileASidecarRuns(t *testing.T) {
+	t.Parallel()
+	pod := twoContainers(v1.RestartPolicyNever)
+	pod.Spec.InitContainers = []v1.Container{{Name: "proxy", Image: "i", RestartPolicy: ptr.To(v1.ContainerRestartPolicyAlways)}}
+	phaseWith := func(sidecar *cri.Container) v1.PodPhase {
+		rt := &cri.Pod{
+			Sandboxes:  []*cri.Sandbox{{ID: "s", Ready: true}},
+			Containers: []*cri.Container{sidecar, instance("a", cri.Exited, 0), instance("b", cri.Exited, 0)},
+		}
+		return Compute(Input{Pod: pod, Runtime: rt, RuntimeName: "x", Old: &v1.PodStatus{}, Now: metav1.Now()}).Phase
+	}
+	if got := phaseWith(instance("proxy", cri.Running, 0)); got != v1.PodRunning {
+		t.Errorf("%s while the sidecar runs", got)
+	}
+	if got := phaseWith(instance("proxy", cri.Exited, 143)); got != v1.PodSucceeded {
+		t.Errorf("%s after the sidecar ended", got)
 	}
 }
 
