@@ -57,8 +57,13 @@ func text(description string) *spec.Schema { return spec.StringProperty().WithDe
 
 var metadataText = metav1.PartialObjectMetadata{}.SwaggerDoc()["metadata"]
 
+// metadataSchema tells what metadata is for, beside what it consists of. In version 3 of OpenAPI nothing stands beside a reference.
 func metadataSchema(v2 bool) *spec.Schema {
-	return spec.RefSchema(openapi.Ref(openapi.ObjectMeta, v2)).WithDescription(metadataText)
+	ref := spec.RefSchema(openapi.Ref(openapi.ObjectMeta, v2))
+	if !v2 {
+		ref = new(spec.Schema).WithAllOf(*ref)
+	}
+	return ref.WithDescription(metadataText)
 }
 
 // embed gives an embedded object what every object has.

@@ -28,6 +28,9 @@ type Backend struct {
 	id      string
 	streams atomic.Int64
 
+	// compacted is the oldest revision that etcd still has, as far as is known here.
+	compacted atomic.Int64
+
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

@@ -54,12 +54,16 @@ func (b *Backend) compactOnce(ctx context.Context, version, revision int64) (int
 		if len(kvs) == 0 {
 			return 0, now, nil
 		}
+		if by, err := strconv.ParseInt(string(kvs[0].Value), 10, 64); err == nil {
+			b.compacted.Store(by)
+		}
 		return kvs[0].Version, now, nil
 	}
 	if revision > 0 {
 		if _, err := b.client.Compact(ctx, revision); err != nil {
 			return 0, 0, err
 		}
+		b.compacted.Store(revision)
 	}
 	return version + 1, now, nil
 }

@@ -69,8 +69,8 @@ func (c *Cache) listHistory(ctx context.Context, q *Query, sel *selected, v *vie
 	}
 	for {
 		response, err := c.backend.client.Get(ctx, low, clientv3.WithRange(end), clientv3.WithLimit(fillPage), clientv3.WithRev(v.revision))
-		if errors.Is(err, rpctypes.ErrCompacted) && v.continued {
-			return nil, expiredContinue(newTokenAt(q.Namespace, *v.start, -1))
+		if errors.Is(err, rpctypes.ErrCompacted) {
+			return nil, v.expired()
 		}
 		if err != nil {
 			return nil, err

@@ -125,7 +125,8 @@ func (c *Cache) viewLatest(ctx context.Context, v *view) (err error) {
 }
 
 // viewExact takes a snapshot that was the state at a revision: the present one if nothing changed since, one that was kept
-// for further pages, else none.
+// for further pages, else none. What etcd has compacted away is gone, though it may be known here: how long a token lasts
+// shall not depend on what else happened.
 func (c *Cache) viewExact(ctx context.Context, v *view, revision int64) error {
 	if _, err := c.current(ctx); err != nil {
 		return err
@@ -134,6 +135,9 @@ func (c *Cache) viewExact(ctx context.Context, v *view, revision int64) error {
 		return err
 	}
 	v.revision = revision
+	if revision < c.backend.compacted.Load() {
+		return v.expired()
+	}
 	s, err := c.current(ctx)
 	if err != nil {
 		return err
@@ -144,6 +148,14 @@ func (c *Cache) viewExact(ctx context.Context, v *view, revision int64) error {
 		v.snapshot = c.pages.find(revision)
 	}
 	return nil
+}
+
+// expired is the answer to a list at a revision that is no more.
+func (v *view) expired() error {
+	if v.continued {
+		return expiredContinue(newTokenAt(v.namespace, *v.start, -1))
+	}
+	return newExpired("the requested resource version is no longer in etcd")
 }
 
 // pick collects a page.

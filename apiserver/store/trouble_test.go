@@ -169,3 +169,41 @@ func TestCompaction(t *testing.T) {
 		t.Fatalf("the present: %v", err)
 	}
 }
+
+// TestATokenExpires: a list's pages end when their revision is compacted away, even if nothing of its kind changed since, and
+// the answer says how to go on.
+//
+// conformance: API Chunking, server should support continue listing from the last key even if the original version has been compacted away
+func TestATokenExpires(t *testing.T) {
+	t.Parallel()
+	member := startEtcd(t, etcd.Config{})
+	backend := store.BackendOptions{Client: member.Client(), Revision: member.Revision, CompactEvery: 500 * time.Millisecond}
+	s, other := configMaps(t, backend), configMaps(t, backend)
+	for n := range 4 {
+		key := store.Key{Namespace: "default", Name: fmt.Sprint(n)}
+		if _, err := s.Create(t.Context(), key, storetest.ConfigMap("default", key.Name, ""), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []store.Store{s, other} {
+		first, err := s.List(t.Context(), store.Query{Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := ""
+		for again == "" {
+			_, err := s.List(t.Context(), store.Query{Limit: 1, Continue: first.Continue})
+			if err != nil && !apierrors.IsResourceExpired(err) {
+				t.Fatal(err)
+			}
+			if status, ok := err.(apierrors.APIStatus); ok {
+				again = status.Status().ListMeta.Continue
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		rest, err := s.List(t.Context(), store.Query{Continue: again})
+		if err != nil || len(rest.Items) != 3 || rest.Items[0].Key.Name != "1" || rest.Revision == first.Revision {
+			t.Fatalf("%+v, %v", rest, err)
+		}
+	}
+}

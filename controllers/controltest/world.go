@@ -1,14 +1,19 @@
 // Package controltest runs controllers against client-go's fake clientset, made a little more like a server: objects get
-// names, UIDs, times and generations. It is for the tests of the controllers' shells; what they decide is tested without any API.
+// names, UIDs, times, generations and versions, and updates from an old state conflict. It is for the tests of the
+// controllers' shells; what they decide is tested without any API.
 package controltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -37,7 +42,7 @@ func New(t testing.TB, objects ...runtime.Object) *World {
 	t.Helper()
 	w := &World{t: t, Fake: fake.NewClientset(objects...), Events: record.NewFakeRecorder(10000)}
 	w.Fake.PrependReactor("create", "*", w.complete)
-	w.Fake.PrependReactor("update", "*", w.generation)
+	w.Fake.PrependReactor("update", "*", w.rules)
 	w.Set = &client.Set{Interface: w.Fake, Informers: informers.NewSharedInformerFactory(w.Fake, 0)}
 	return w
 }
@@ -65,19 +70,49 @@ func (w *World) complete(action k8stesting.Action) (bool, runtime.Object, error)
 	if object.GetGeneration() == 0 {
 		object.SetGeneration(1)
 	}
+	object.SetResourceVersion(strconv.FormatInt(n, 10))
 	return false, nil, nil
 }
 
-// generation counts writes of the object itself, as a server counts changes of the spec.
-func (w *World) generation(action k8stesting.Action) (bool, runtime.Object, error) {
+// rules holds an update to what a server would make of it: whoever read an older state is told so, a write of the object leaves
+// its status alone, and one of the status all else but annotations.
+func (w *World) rules(action k8stesting.Action) (bool, runtime.Object, error) {
 	update, ok := action.(k8stesting.UpdateAction)
-	if !ok || action.GetSubresource() != "" {
+	if !ok {
 		return false, nil, nil
 	}
-	if object, ok := update.GetObject().(metav1.Object); ok {
-		object.SetGeneration(object.GetGeneration() + 1)
+	wanted, ok := update.GetObject().(metav1.Object)
+	if !ok {
+		return false, nil, nil
 	}
+	found, err := w.Fake.Tracker().Get(action.GetResource(), action.GetNamespace(), wanted.GetName())
+	if err != nil {
+		return false, nil, nil // the fake itself says so
+	}
+	current := found.DeepCopyObject().(metav1.Object)
+	if v := wanted.GetResourceVersion(); v != "" && current.GetResourceVersion() != "" && v != current.GetResourceVersion() {
+		return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), wanted.GetName(), errors.New("the object has been modified"))
+	}
+	generation := current.GetGeneration()
+	switch action.GetSubresource() {
+	case "status":
+		copyStatus(current, wanted)
+		current.SetAnnotations(wanted.GetAnnotations())
+		reflect.ValueOf(wanted).Elem().Set(reflect.ValueOf(current).Elem())
+	case "":
+		copyStatus(wanted, current)
+		generation++
+	}
+	wanted.SetGeneration(generation)
+	wanted.SetResourceVersion(strconv.FormatInt(w.last.Add(1), 10))
 	return false, nil, nil
+}
+
+// copyStatus replaces the status of one object by that of another of its kind, if the kind has any.
+func copyStatus(of, by metav1.Object) {
+	if status := reflect.ValueOf(of).Elem().FieldByName("Status"); status.IsValid() {
+		status.Set(reflect.ValueOf(by).Elem().FieldByName("Status"))
+	}
 }
 
 // Run runs controllers until the test ends.

@@ -91,6 +91,7 @@ func TestKubectlUsesCustomResources(t *testing.T) {
 	says(t, k.Run(t, "get", "all"), "crontab.stable.example.com/daily")
 	says(t, k.Run(t, "get", "crontab", "daily", "-o", "yaml"), "replicas: 3", "image: busybox")
 	says(t, k.Run(t, "explain", "crontabs.spec"), "KIND:       CronTab", "cronSpec", "-required-", "replicas", "<integer>")
+	says(t, k.Run(t, "explain", "crontabs.metadata"), "Standard object's metadata", "creationTimestamp", "CreationTimestamp is a timestamp")
 	says(t, k.Run(t, "patch", "ct", "daily", "--type=merge", "-p", `{"spec":{"replicas":4}}`), "patched")
 	says(t, k.Run(t, "describe", "ct", "daily"), "Cron Spec:  @daily")
 	says(t, k.Run(t, "delete", "ct", "daily"), "deleted")
