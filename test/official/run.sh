@@ -84,6 +84,7 @@ images() {
 	packages "$work/nginx" nginx-light
 	packages "$work/shell" bash-static
 	gcc -Os -static -nostdlib -ffreestanding -fno-stack-protector -o "$work/bin/pause" runtime/pause/pause.c
+	gcc -Os -static -o "$work/bin/sh" test/official/shell/sh.c
 	ln -sf "$septet" "$work/bin/septet"
 	go build -o "$work/bin/official" ./test/official
 	"$work/bin/official" -programs "$work/bin" -debian "$work/debian" -shell "$work/shell" -nginx "$work/nginx" -out "$work/images" \
