@@ -44,39 +44,69 @@ const (
 func nodeClient(request *x509.CertificateRequest, usages []certificatesv1.KeyUsage) error {
 	switch {
 	case !slices.Equal(request.Subject.Organization, []string{nodesGroup}):
-		return errors.New("subject organization is not system:nodes")
-	case len(request.DNSNames)+len(request.IPAddresses)+len(request.EmailAddresses)+len(request.URIs) > 0:
-		return errors.New("subject alternative names are not allowed")
-	case !strings.HasPrefix(request.Subject.CommonName, nodeUser):
-		return errors.New("subject common name does not begin with system:node:")
+		return errOrganization
+	case len(request.DNSNames) > 0:
+		return errors.New("DNS subjectAltNames are not allowed")
+	case len(request.IPAddresses) > 0:
+		return errors.New("IP subjectAltNames are not allowed")
 	}
-	return onlyUsages(usages, certificatesv1.UsageClientAuth)
+	if err := plainNames(request); err != nil {
+		return err
+	}
+	return nodeUsages(usages, certificatesv1.UsageClientAuth)
 }
 
 // nodeServing says why a request is not one for a kubelet's serving certificate.
 func nodeServing(request *x509.CertificateRequest, usages []certificatesv1.KeyUsage) error {
 	switch {
 	case !slices.Equal(request.Subject.Organization, []string{nodesGroup}):
-		return errors.New("subject organization is not system:nodes")
+		return errOrganization
 	case len(request.DNSNames)+len(request.IPAddresses) == 0:
-		return errors.New("at least one DNS name or IP address is required")
-	case len(request.EmailAddresses)+len(request.URIs) > 0:
-		return errors.New("only DNS and IP subject alternative names are allowed")
+		return errors.New("DNS or IP subjectAltName is required")
+	}
+	if err := plainNames(request); err != nil {
+		return err
+	}
+	return nodeUsages(usages, certificatesv1.UsageServerAuth)
+}
+
+var errOrganization = errors.New("subject organization is not system:nodes")
+
+// plainNames refuses what no certificate of a kubelet may have.
+func plainNames(request *x509.CertificateRequest) error {
+	switch {
+	case len(request.EmailAddresses) > 0:
+		return errors.New("Email subjectAltNames are not allowed")
+	case len(request.URIs) > 0:
+		return errors.New("URI subjectAltNames are not allowed")
 	case !strings.HasPrefix(request.Subject.CommonName, nodeUser):
 		return errors.New("subject common name does not begin with system:node:")
 	}
-	return onlyUsages(usages, certificatesv1.UsageServerAuth)
+	return nil
 }
 
-// onlyUsages allows the needed usage, digital signature and key encipherment.
-func onlyUsages(usages []certificatesv1.KeyUsage, needed certificatesv1.KeyUsage) error {
-	if !slices.Contains(usages, needed) || !slices.Contains(usages, certificatesv1.UsageDigitalSignature) {
-		return fmt.Errorf("usages must include %s and digital signature", needed)
+// nodeUsages wants the needed usage and digital signature; key encipherment, which only RSA has a use for, may be beside them.
+func nodeUsages(usages []certificatesv1.KeyUsage, needed certificatesv1.KeyUsage) error {
+	all := []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageKeyEncipherment, needed}
+	slices.Sort(all)
+	other := func(usage certificatesv1.KeyUsage) bool { return !slices.Contains(all, usage) }
+	if slices.ContainsFunc(usages, other) || !slices.Contains(usages, needed) || !slices.Contains(usages, certificatesv1.UsageDigitalSignature) {
+		return fmt.Errorf("usages did not match %v", all)
 	}
+	return nil
+}
+
+// clientUsages wants client auth; digital signature and key encipherment may be beside it.
+func clientUsages(usages []certificatesv1.KeyUsage) error {
 	for _, usage := range usages {
-		if usage != needed && usage != certificatesv1.UsageDigitalSignature && usage != certificatesv1.UsageKeyEncipherment {
-			return fmt.Errorf("usage %s is not allowed", usage)
+		switch usage {
+		case certificatesv1.UsageClientAuth, certificatesv1.UsageDigitalSignature, certificatesv1.UsageKeyEncipherment:
+		default:
+			return fmt.Errorf("invalid usage for client certificate: %s", usage)
 		}
+	}
+	if !slices.Contains(usages, certificatesv1.UsageClientAuth) {
+		return fmt.Errorf("missing required usage for client certificate: %s", certificatesv1.UsageClientAuth)
 	}
 	return nil
 }

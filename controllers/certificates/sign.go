@@ -96,7 +96,7 @@ func permitted(name string, request *x509.CertificateRequest, usages []certifica
 	case certificatesv1.KubeAPIServerClientKubeletSignerName:
 		return nodeClient(request, usages)
 	case certificatesv1.KubeAPIServerClientSignerName:
-		return onlyUsages(usages, certificatesv1.UsageClientAuth)
+		return clientUsages(usages)
 	}
 	return nil
 }
