@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -121,7 +124,7 @@ func (e Election) config() (leaderelection.LeaderElectionConfig, error) {
 	lock := &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name},
 		Client:     e.Client.CoordinationV1(),
-		LockConfig: resourcelock.ResourceLockConfig{Identity: e.Identity},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: e.Identity, EventRecorder: announcer{e}},
 	}
 	return leaderelection.LeaderElectionConfig{
 		Lock:          lock,
@@ -130,6 +133,27 @@ func (e Election) config() (leaderelection.LeaderElectionConfig, error) {
 		RenewDeadline: orElse(e.RenewDeadline, 10*time.Second),
 		RetryPeriod:   orElse(e.RetryPeriod, 2*time.Second),
 	}, nil
+}
+
+// announcer tells of changes of leadership by events of the Lease. There are few, so that each is written as it comes.
+type announcer struct{ Election }
+
+// Eventf implements resourcelock.EventRecorder. client-go calls it in the elector's goroutine, which must not wait.
+func (a announcer) Eventf(_ runtime.Object, kind, reason, message string, args ...any) {
+	now := metav1.Now()
+	event := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: a.Namespace, Name: fmt.Sprintf("%s.%x", a.Name, now.UnixNano())},
+		InvolvedObject: corev1.ObjectReference{APIVersion: coordinationv1.SchemeGroupVersion.String(), Kind: "Lease", Namespace: a.Namespace, Name: a.Name},
+		Type:           kind, Reason: reason, Message: fmt.Sprintf(message, args...), Source: corev1.EventSource{Component: a.Name}, ReportingController: a.Name,
+		FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), orElse(a.RenewDeadline, 10*time.Second))
+		defer cancel()
+		if _, err := a.Client.CoreV1().Events(a.Namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil {
+			klog.Background().V(2).Info("Event was not written", "reason", reason, "message", event.Message, "err", err)
+		}
+	}()
 }
 
 func orElse(d, fallback time.Duration) time.Duration {

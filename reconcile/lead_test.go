@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -50,6 +51,31 @@ func TestALostLeaseStopsTheWorkAndIsStoodForAgain(t *testing.T) {
 	lease, err := api.CoordinationV1().Leases("kube-system").Get(context.Background(), "test", metav1.GetOptions{})
 	if err != nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != "" {
 		t.Errorf("the lease was not given up: %+v, %v", lease, err)
+	}
+}
+
+// An event of the Lease says who leads.
+func TestALeaderIsTold(t *testing.T) {
+	t.Parallel()
+	api := fake.NewClientset()
+	events := make(chan *corev1.Event, 10)
+	api.PrependReactor("create", "events", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		events <- action.(k8stesting.CreateAction).GetObject().(*corev1.Event)
+		return false, nil, nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- Lead(ctx, Election{Client: api, Namespace: "kube-system", Name: "test", Identity: "me"}, func(ctx context.Context) { <-ctx.Done() })
+	}()
+	if e := receive(t, events); e.Reason != "LeaderElection" || e.Message != "me became leader" || e.Type != "Normal" ||
+		e.InvolvedObject.Kind != "Lease" || e.InvolvedObject.Name != "test" || e.Source.Component != "test" {
+		t.Errorf("%+v", e)
+	}
+	cancel()
+	if err := receive(t, done); err != nil {
+		t.Fatal(err)
 	}
 }
 

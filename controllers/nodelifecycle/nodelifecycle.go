@@ -50,11 +50,22 @@ func New(set *client.Set, events record.EventRecorder, config Config) (reconcile
 	return reconcile.Controller{
 		Name: "node-lifecycle-controller", Kind: "Node", Workers: config.Workers,
 		Watches: []reconcile.Watch{
-			{Informer: c.nodes, Keys: reconcile.Of(worthALook)},
+			{Informer: c.nodes, Keys: reconcile.Of(c.tell)},
 			{Informer: c.leases, Keys: reconcile.Of(c.firstLease)},
 		},
 		Reconcile: c.reconcile,
 	}, nil
+}
+
+// tell says of Nodes that they have come, all of them when this controller begins, and gone.
+func (c *controller) tell(old, node *corev1.Node) []reconcile.Key {
+	switch {
+	case old == nil:
+		c.events.Eventf(node, corev1.EventTypeNormal, "RegisteredNode", "Node %s event: Registered Node %s in Controller", node.Name, node.Name)
+	case node == nil:
+		c.events.Eventf(old, corev1.EventTypeNormal, "RemovingNode", "Node %s event: Removing Node %s from Controller", old.Name, old.Name)
+	}
+	return worthALook(old, node)
 }
 
 // worthALook passes over heartbeats, which the timer of each Node looks up by itself.

@@ -20,6 +20,7 @@ func TestSilentNode(t *testing.T) {
 	w := controltest.New(t, node("Ready=True"), pod)
 	// With a grace of no time at all every node is silent.
 	w.Run(w.Must(New(w.Set, w.Events, Config{Grace: time.Nanosecond, StartupGrace: time.Nanosecond, Workers: 1})))
+	w.Told("Normal RegisteredNode Node n event: Registered Node n in Controller")
 	w.Told("Normal NodeNotReady Node n status is now: NodeNotReady")
 	w.Eventually(func() string {
 		n, err := w.CoreV1().Nodes().Get(ctx, "n", metav1.GetOptions{})
