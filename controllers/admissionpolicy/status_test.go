@@ -84,7 +84,7 @@ func TestTypesOfExpressions(t *testing.T) {
 			continue
 		}
 		if len(warnings) != 1 || warnings[0].FieldRef != test.at || !strings.Contains(warnings[0].Warning, test.warns) ||
-			!strings.HasPrefix(warnings[0].Warning, "apps/v1, Kind=Deployment: ") {
+			!strings.HasPrefix(warnings[0].Warning, "apps/v1, Kind=Deployment: ERROR: <input>:") {
 			t.Errorf("%s: %+v, want %s at %s", name, warnings, test.warns, test.at)
 		}
 	}

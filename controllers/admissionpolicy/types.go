@@ -74,7 +74,8 @@ func issue(kind schema.GroupVersionKind, err *apiservercel.Error) string {
 	if err.Type != apiservercel.ErrorTypeInvalid {
 		return fmt.Sprintf("%v: type checking error: %v\n", kind, err)
 	}
-	return fmt.Sprintf("%v: %v\n", kind, err)
+	// What violates the language is told in CEL's own words alone.
+	return fmt.Sprintf("%v: %s\n", kind, strings.TrimPrefix(err.Error(), "compilation failed: "))
 }
 
 // kinds finds what a policy is about, in order, as far as it says so without wildcards and a schema is known.
