@@ -144,7 +144,7 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 // (--watch-cache), some steer machinery that works otherwise here.
 var ignored = map[string]string{
 	"string": `allow-metric-labels-manifest cloud-config cloud-provider debug-socket-path endpoint-reconciler-type external-hostname
-		log-json-info-buffer-size log-text-info-buffer-size min-compatibility-version peer-advertise-ip peer-advertise-port
+		min-compatibility-version peer-advertise-ip peer-advertise-port
 		peer-ca-file show-hidden-metrics-for-version storage-backend storage-media-type`,
 	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates runtime-config
 		strict-transport-security-directives tls-curve-preferences watch-cache-sizes allow-metric-labels`,
@@ -155,7 +155,7 @@ var ignored = map[string]string{
 		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout event-ttl
 		kubelet-timeout shutdown-watch-termination-grace-period storage-initialization-timeout`,
 	"bool": `allow-privileged disable-http2-serving emulation-forward-compatible enable-garbage-collector enable-logs-handler
-		log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing
+		permit-address-sharing permit-port-sharing
 		runtime-config-emulation-forward-compatible watch-cache`,
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/septet-io/septet/controllers/admissionpolicy"
+	"github.com/septet-io/septet/controllers/bootstraptoken"
 	"github.com/septet-io/septet/controllers/certificates"
 	"github.com/septet-io/septet/controllers/clusterroleaggregation"
 	"github.com/septet-io/septet/controllers/cronjob"
@@ -30,7 +31,6 @@ import (
 	"github.com/septet-io/septet/controllers/servicecidr"
 	"github.com/septet-io/septet/controllers/statefulset"
 	"github.com/septet-io/septet/controllers/tainteviction"
-	"github.com/septet-io/septet/controllers/tokencleaner"
 	"github.com/septet-io/septet/controllers/ttlafterfinished"
 	"github.com/septet-io/septet/reconcile"
 )
@@ -270,8 +270,12 @@ var all = []Entry{
 		},
 	},
 	{
+		Name: "bootstrap-signer-controller", Alias: "bootstrapsigner", Account: "bootstrap-signer", Off: true,
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(bootstraptoken.NewSigner(e.Set)) },
+	},
+	{
 		Name: "token-cleaner-controller", Alias: "tokencleaner", Account: "token-cleaner", Off: true,
-		New: func(e *Env) ([]reconcile.Controller, error) { return one(tokencleaner.New(e.Set)) },
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(bootstraptoken.NewCleaner(e.Set)) },
 	},
 	{
 		Name: "namespace-controller", Alias: "namespace", Account: "namespace-controller",

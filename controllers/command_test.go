@@ -54,6 +54,7 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 	}{
 		{[]string{"--no-such-flag"}, "unknown flag: --no-such-flag"},
 		{[]string{"--controllers=no-such-controller"}, `"no-such-controller" is not a controller`},
+		{[]string{"--controllers=*,resourceclaim-controller"}, "resourceclaim-controller is not supported"},
 		{[]string{"--concurrent-job-syncs=0"}, "--concurrent-job-syncs must be positive"},
 		{[]string{"--allocate-node-cidrs"}, "--cluster-cidr"},
 		{[]string{"--cluster-signing-cert-file=x"}, "go together"},
@@ -86,12 +87,25 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// Selections that upstream's installers write: kubeadm's, and k3s' whose cloud controllers are elsewhere.
+func TestSelectionsOfInstallers(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"*,bootstrapsigner,tokencleaner", "*,tokencleaner,-service,-route,-cloud-node-lifecycle", "*,-attachdetach,-ttl-controller"} {
+		if err := checkSelection(strings.Split(text, ",")); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // TestTheTableIsSound: names, aliases and flags are what people and RBAC know the controllers by.
 func TestTheTableIsSound(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, e := range all {
 		for _, name := range []string{e.Name, e.Alias} {
+			if among(missing, name) {
+				t.Errorf("%s is here", name)
+			}
 			if name != "" && seen[name] {
 				t.Errorf("%s is there twice", name)
 			}

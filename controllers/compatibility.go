@@ -16,10 +16,11 @@ func (o *options) addIgnored(flags *pflag.FlagSet) {
 		"cloud-provider", "cloud-config", "external-cloud-volume-plugin", "leader-elect-resource-lock", "flex-volume-plugin-dir",
 		"pv-recycler-pod-template-filepath-hostpath", "pv-recycler-pod-template-filepath-nfs", "kube-api-content-type", "cert-dir",
 		"leader-migration-config", "allow-metric-labels-manifest", "show-hidden-metrics-for-version",
+		"cidr-allocator-type",
 	} {
 		flags.StringVar(&i.text, name, "", no)
 	}
-	for _, name := range []string{"feature-gates", "disabled-metrics", "allow-metric-labels", "emulated-version"} {
+	for _, name := range []string{"feature-gates", "disabled-metrics", "allow-metric-labels", "emulated-version", "min-compatibility-version"} {
 		flags.StringSliceVar(&i.texts, name, nil, no)
 	}
 	for _, name := range []string{
@@ -30,7 +31,7 @@ func (o *options) addIgnored(flags *pflag.FlagSet) {
 	}
 	for _, name := range []string{
 		"kube-api-burst", "pv-recycler-increment-timeout-nfs", "pv-recycler-minimum-timeout-hostpath", "pv-recycler-minimum-timeout-nfs",
-		"pv-recycler-timeout-increment-hostpath",
+		"pv-recycler-timeout-increment-hostpath", "concurrent-service-syncs", "concurrent-resourceclaim-syncs", "concurrent-device-taint-eviction-syncs",
 	} {
 		flags.IntVar(&i.number, name, 0, no)
 	}
@@ -38,6 +39,7 @@ func (o *options) addIgnored(flags *pflag.FlagSet) {
 	for _, name := range []string{
 		"min-resync-period", "controller-start-interval", "namespace-sync-period", "node-monitor-period", "pvclaimbinder-sync-period",
 		"resource-quota-sync-period", "route-reconciliation-period", "attach-detach-reconcile-sync-period",
+		"controller-shutdown-timeout",
 	} {
 		flags.DurationVar(&i.duration, name, time.Duration(0), no)
 	}

@@ -62,12 +62,16 @@ func (e *Entry) enabled(selection []string) bool {
 	return star && !e.Off
 }
 
-// checkSelection returns an error for a name in --controllers that no controller has.
+// checkSelection returns an error for a name in --controllers that no controller has, and for one that is not here.
 func checkSelection(selection []string) error {
 	for _, item := range selection {
-		name := strings.TrimPrefix(item, "-")
-		known := item == "*" || slices.ContainsFunc(all, func(e Entry) bool { return name == e.Name || (name != "" && name == e.Alias) })
-		if !known {
+		name, off := strings.CutPrefix(item, "-")
+		here := item == "*" || slices.ContainsFunc(all, func(e Entry) bool { return name == e.Name || (name != "" && name == e.Alias) })
+		switch {
+		case here, among(cloud, name), off && among(missing, name):
+		case among(missing, name):
+			return fmt.Errorf("--controllers: %s is not supported", name)
+		default:
 			return fmt.Errorf("--controllers: %q is not a controller; there are %s", item, strings.Join(Names(), ", "))
 		}
 	}

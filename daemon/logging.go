@@ -11,7 +11,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// addLoggingFlags adds -v, --vmodule and --logging-format. Everything else that klog has is left at rest.
+// addLoggingFlags adds -v, --vmodule, --logging-format and what upstream's components have beside it. Everything else that klog has is left at rest.
 func addLoggingFlags(flags *pflag.FlagSet) {
 	if flags.Lookup("v") != nil {
 		return
@@ -23,6 +23,10 @@ func addLoggingFlags(flags *pflag.FlagSet) {
 	}
 	flags.String("logging-format", "text", `how log lines are written: "text" or "json"`)
 	flags.Duration("log-flush-frequency", 0, "accepted for compatibility: lines are written at once")
+	for _, format := range []string{"text", "json"} {
+		flags.String("log-"+format+"-info-buffer-size", "", "accepted for compatibility: lines are written at once")
+		flags.Bool("log-"+format+"-split-stream", false, "accepted for compatibility: all lines go to standard error")
+	}
 	flags.Lookup("v").Usage = "how much to log: 0 is errors and rare facts only, 4 is debugging"
 }
 

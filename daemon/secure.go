@@ -53,7 +53,7 @@ func (s *SecurePort) AddFlags(flags *pflag.FlagSet) {
 		flags.StringVar(&s.unused, name, "", no)
 	}
 	for _, name := range []string{"requestheader-allowed-names", "requestheader-extra-headers-prefix", "requestheader-group-headers",
-		"requestheader-username-headers", "requestheader-uid-headers", "tls-cipher-suites"} {
+		"requestheader-username-headers", "requestheader-uid-headers", "tls-cipher-suites", "tls-curve-preferences"} {
 		flags.StringSliceVar(&s.unusedList, name, nil, no)
 	}
 	for _, name := range []string{"authentication-skip-lookup", "authentication-tolerate-lookup-failure", "permit-address-sharing", "permit-port-sharing", "disable-http2-serving"} {

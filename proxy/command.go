@@ -101,7 +101,7 @@ func (o *options) addUnused(flags *pflag.FlagSet) {
 	for _, name := range []string{"ipvs-min-sync-period", "ipvs-sync-period", "ipvs-tcp-timeout", "ipvs-tcpfin-timeout", "ipvs-udp-timeout"} {
 		flags.DurationVar(&o.unused.duration, name, 0, no)
 	}
-	for _, name := range []string{"ipvs-scheduler", "show-hidden-metrics-for-version", "proxy-port-range"} {
+	for _, name := range []string{"ipvs-scheduler", "show-hidden-metrics-for-version", "proxy-port-range", "boot-id-file", "machine-id-file"} {
 		flags.StringVar(&o.unused.text, name, "", no)
 	}
 	flags.StringSliceVar(&o.unused.list, "ipvs-exclude-cidrs", nil, no)

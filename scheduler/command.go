@@ -74,7 +74,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.maxUnschedulable, "pod-max-in-unschedulable-pods-duration", 5*time.Minute, "after what time a refused pod is tried again although nothing happened")
 	o.serve.AddFlags(flags)
 	const no = "accepted for compatibility, without effect"
-	for _, name := range []string{"feature-gates", "kube-api-content-type", "show-hidden-metrics-for-version", "cert-dir", "emulated-version",
+	for _, name := range []string{"feature-gates", "kube-api-content-type", "show-hidden-metrics-for-version", "cert-dir", "emulated-version", "min-compatibility-version",
 		"disabled-metrics", "allow-metric-labels", "allow-metric-labels-manifest"} {
 		flags.StringVar(&o.unusedText, name, "", no)
 	}

@@ -1,4 +1,4 @@
-package tokencleaner
+package bootstraptoken
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func TestOnlyExpiredTokensGo(t *testing.T) {
 		token("expired", secretType, past), token("good", secretType, future), token("endless", secretType, ""), token("odd", secretType, "tomorrow"),
 		token("other", corev1.SecretTypeOpaque, past),
 	)
-	w.Run(w.Must(New(w.Set)))
+	w.Run(w.Must(NewCleaner(w.Set)))
 	ctx := context.Background()
 	w.Eventually(func() string {
 		if _, err := w.CoreV1().Secrets("kube-system").Get(ctx, "expired", metav1.GetOptions{}); !apierrors.IsNotFound(err) {

@@ -1,5 +1,4 @@
-// Package tokencleaner deletes bootstrap tokens, by which new nodes join, when they have expired.
-package tokencleaner
+package bootstraptoken
 
 import (
 	"context"
@@ -8,8 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/septet-io/septet/client"
@@ -18,26 +15,14 @@ import (
 	"github.com/septet-io/septet/reconcile"
 )
 
-const (
-	secretType = "bootstrap.kubernetes.io/token"
-	expiration = "expiration" // key of the Secret's data: RFC 3339
-)
-
-type controller struct {
+type cleaner struct {
 	client  *client.Set
 	secrets cache.SharedIndexInformer
 }
 
-// New returns the controller. Its keys are Secrets in kube-system.
-func New(set *client.Set) (reconcile.Controller, error) {
-	c := &controller{
-		client: set,
-		// An informer of its own: of all Secrets only those of one type are to be held in memory.
-		secrets: informers.NewFilteredSecretInformer(set.Interface, metav1.NamespaceSystem, 0, cache.Indexers{},
-			func(options *metav1.ListOptions) {
-				options.FieldSelector = fields.OneTermEqualSelector("type", secretType).String()
-			}),
-	}
+// NewCleaner returns the controller that deletes tokens when they have expired. Its keys are Secrets in kube-system.
+func NewCleaner(set *client.Set) (reconcile.Controller, error) {
+	c := &cleaner{client: set, secrets: tokens(set)}
 	return reconcile.Controller{
 		Name: "token-cleaner-controller", Queue: "token_cleaner", Kind: "Secret",
 		Start:     c.start,
@@ -46,7 +31,7 @@ func New(set *client.Set) (reconcile.Controller, error) {
 }
 
 // start runs the controller's own informer and feeds the queue from it.
-func (c *controller) start(ctx context.Context, enqueue func(reconcile.Key)) error {
+func (c *cleaner) start(ctx context.Context, enqueue func(reconcile.Key)) error {
 	add := func(obj any) {
 		if key, ok := reconcile.ObjectKey(obj); ok {
 			enqueue(key)
@@ -59,23 +44,14 @@ func (c *controller) start(ctx context.Context, enqueue func(reconcile.Key)) err
 	return nil
 }
 
-// Left returns how long a token still holds; false if it never ends or says so in a way that cannot be read.
-func Left(secret *corev1.Secret, now time.Time) (time.Duration, bool) {
-	end, err := time.Parse(time.RFC3339, string(secret.Data[expiration]))
-	if err != nil {
-		return 0, false
-	}
-	return end.Sub(now), true
-}
-
-func (c *controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+func (c *cleaner) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	secret, found := index.Get[*corev1.Secret](c.secrets, key.Namespace, key.Name)
 	if !found || secret.Type != secretType {
 		return reconcile.Result{}, nil
 	}
-	left, ends := Left(secret, time.Now())
-	if !ends || left > 0 {
-		return reconcile.Result{After: max(0, left)}, nil
+	rest, ends := left(secret, time.Now())
+	if !ends || rest > 0 {
+		return reconcile.Result{After: max(0, rest)}, nil
 	}
 	err := c.client.CoreV1().Secrets(key.Namespace).Delete(ctx, key.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion},
