@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 	"k8s.io/mount-utils"
 
@@ -57,7 +56,7 @@ func Down(ctx context.Context, o Options) error {
 		}
 	}
 	for _, dir := range machines {
-		errs = append(errs, removeNamespace(neighbour{name: filepath.Base(dir)}))
+		errs = append(errs, neighbour{data: dir}.space().remove())
 	}
 	errs = append(errs, removeKernelState(), paths{data: data}.restoreHost(kernelSettings), unmountBelow(data), removeCgroupParents())
 	if err := errors.Join(errs...); err != nil {
@@ -118,15 +117,6 @@ func removeLink(name string) error {
 		return err
 	}
 	return netlink.LinkDel(link)
-}
-
-// removeNamespace deletes a further node's network namespace, and with it the devices in it.
-func removeNamespace(n neighbour) error {
-	err := netns.DeleteNamed(n.namespace())
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
-		return nil
-	}
-	return err
 }
 
 // unmountBelow unmounts everything in a directory, the innermost first.

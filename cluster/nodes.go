@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -45,7 +44,7 @@ func (o *Options) neighbours() []neighbour {
 	return all
 }
 
-func (n neighbour) namespace() string { return "septet-" + n.name }
+func (n neighbour) space() space { return space(filepath.Join(n.data, "netns")) }
 func (n neighbour) address() string {
 	return fmt.Sprintf("%s%d", strings.TrimSuffix(nodesGateway, "1"), n.index)
 }
@@ -101,32 +100,18 @@ func (s *server) startNeighbours(ctx context.Context) error {
 
 // connect makes the node's network namespace and a pair of devices into it; both may be there already.
 func (n neighbour) connect() error {
-	return inThread(func() error {
-		home, err := netns.Get()
-		if err != nil {
-			return err
-		}
-		defer home.Close()
-		space, err := netns.GetFromName(n.namespace())
-		if err == nil {
-			space.Close()
-			return nil
-		}
-		if space, err = netns.NewNamed(n.namespace()); err != nil {
-			return err
-		}
-		defer space.Close()
-		if err := netns.Set(home); err != nil {
-			return err
-		}
-		if err := n.plug(space); err != nil {
-			return err
-		}
-		if err := netns.Set(space); err != nil {
-			return err
-		}
-		return errors.Join(n.address4(), netns.Set(home))
-	})
+	if there, err := n.space().exists(); there || err != nil {
+		return err
+	}
+	made, err := n.space().make()
+	if err != nil {
+		return err
+	}
+	defer made.Close()
+	if err := n.plug(made); err != nil {
+		return err
+	}
+	return n.space().within(n.address4)
 }
 
 // plug makes the pair of devices, one end on the bridge.
@@ -186,45 +171,18 @@ func (s *server) launch(n neighbour, token joinToken) error {
 	agent.Env = append(os.Environ(), "SEPTET_TOKEN="+token.String())
 	agent.Stdout, agent.Stderr = log, log
 	agent.SysProcAttr = &unix.SysProcAttr{Setsid: true, Unshareflags: unix.CLONE_NEWNS}
-	return inThread(func() error {
-		home, err := netns.Get()
-		if err != nil {
-			return err
-		}
-		defer home.Close()
-		space, err := netns.GetFromName(n.namespace())
-		if err != nil {
-			return err
-		}
-		defer space.Close()
-		if err := netns.Set(space); err != nil {
-			return err
-		}
+	return n.space().within(func() error {
 		// A child is born into the namespace of the thread that starts it.
-		err = errors.Join(agent.Start(), netns.Set(home))
-		if err == nil {
-			go func() {
-				if err := agent.Wait(); err != nil {
-					klog.ErrorS(err, "The agent of a further node ended", "node", n.name)
-				}
-			}()
+		if err := agent.Start(); err != nil {
+			return err
 		}
-		return err
+		go func() {
+			if err := agent.Wait(); err != nil {
+				klog.ErrorS(err, "The agent of a further node ended", "node", n.name)
+			}
+		}()
+		return nil
 	})
-}
-
-// inThread runs f in a thread of its own, whose namespace may be changed; the thread ends if it could not be changed back.
-func inThread(f func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := f()
-		if err == nil {
-			runtime.UnlockOSThread()
-		}
-		result <- err
-	}()
-	return <-result
 }
 
 // stopNeighbours ends the agents of further nodes in order; their Pods go on.

@@ -250,10 +250,6 @@ func leftovers(data string) map[string]bool {
 	for _, device := range devices {
 		found["device "+device] = true
 	}
-	spaces, _ := filepath.Glob("/run/netns/septet-*")
-	for _, space := range spaces {
-		found["network namespace "+space] = true
-	}
 	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range processes {
 		line, _ := os.ReadFile(file)
