@@ -114,10 +114,13 @@ func (n neighbour) connect() error {
 	return n.space().within(n.address4)
 }
 
-// plug makes the pair of devices, one end on the bridge.
+// plug makes the pair of devices, one end on the bridge. One that is there already leads into a namespace that is no more.
 func (n neighbour) plug(space netns.NsHandle) error {
 	bridge, err := netlink.LinkByName(nodesBridge)
 	if err != nil {
+		return err
+	}
+	if err := removeLink(n.device()); err != nil {
 		return err
 	}
 	pair := &netlink.Veth{
