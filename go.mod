@@ -186,3 +186,9 @@ tool (
 	honnef.co/go/tools/cmd/staticcheck
 	k8s.io/kube-openapi/cmd/openapi-gen
 )
+
+// Both keep the linker from dropping methods that nothing calls: docs/decisions/binary-size.md.
+replace (
+	github.com/google/go-cmp => github.com/google/go-cmp v0.4.1
+	github.com/mwitkow/go-conntrack => ./third_party/go-conntrack
+)

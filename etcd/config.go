@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
-	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/septet-io/septet/etcd/member"
 )
 
 // Config says how a member runs. The zero value of each field but DataDir is a good default: one member, reached
@@ -76,51 +77,50 @@ const (
 	catchUpAlone, catchUpCluster = 100, 5_000
 )
 
-// embedded turns the Config into etcd's own.
-func (c Config) embedded(log *logBridge) *embed.Config {
-	e := embed.NewConfig()
-	e.Dir, e.Name = c.DataDir, orElse(c.Name, embed.DefaultName)
-	e.ListenClientUrls, e.AdvertiseClientUrls = c.ListenClient, orElseURLs(c.AdvertiseClient, c.ListenClient)
-	e.ListenMetricsUrls = c.ListenMetrics
-	e.ClientTLSInfo, e.PeerTLSInfo = c.ClientTLS.info(), c.PeerTLS.info()
-	e.ListenPeerUrls = c.ListenPeer
+// settings turns the Config into a member's.
+func (c Config) settings(log *logBridge) *member.Settings {
+	s := member.Defaults()
+	s.DataDir, s.Name = c.DataDir, orElse(c.Name, member.DefaultName)
+	s.ListenClient, s.ClientURLs = c.ListenClient, orElseURLs(c.AdvertiseClient, c.ListenClient)
+	s.ListenMetrics = c.ListenMetrics
+	s.ClientTLS, s.PeerTLSInfo = c.ClientTLS.info(), c.PeerTLS.info()
+	s.ListenPeer = c.ListenPeer
 	if peers := orElseURLs(c.AdvertisePeer, c.ListenPeer); len(peers) > 0 {
-		e.AdvertisePeerUrls = peers
+		s.PeerURLs = peers
 	}
-	e.InitialCluster = orElse(c.InitialCluster, e.InitialClusterFromName(e.Name))
-	e.InitialClusterToken = orElse(c.InitialToken, e.InitialClusterToken)
+	s.InitialCluster = orElse(c.InitialCluster, s.Itself())
+	s.InitialClusterToken = orElse(c.InitialToken, s.InitialClusterToken)
 	if c.Join {
-		e.ClusterState = embed.ClusterStateFlagExisting
+		s.ClusterState = member.ClusterExisting
 	}
-	c.timing(e)
-	e.SnapshotCount = orElse(c.SnapshotCount, defaultSnapshotCount)
-	e.QuotaBackendBytes = orElse(c.QuotaBytes, defaultQuota)
-	e.MaxRequestBytes = orElse(c.MaxRequestBytes, uint(defaultRequestBytes))
+	c.timing(s)
+	s.SnapshotCount = orElse(c.SnapshotCount, defaultSnapshotCount)
+	s.QuotaBackendBytes = orElse(c.QuotaBytes, defaultQuota)
+	s.MaxRequestBytes = orElse(c.MaxRequestBytes, uint(defaultRequestBytes))
 	if c.CompactAfter > 0 {
-		e.AutoCompactionMode, e.AutoCompactionRetention = embed.CompactorModePeriodic, c.CompactAfter.String()
+		s.Retention = c.CompactAfter.String()
 	}
-	e.BootstrapDefragThresholdMegabytes = orElse(c.DefragmentAbove, defaultDefragment)
-	e.BackendFreelistType = "map"
-	e.UnsafeNoFsync, e.ForceNewCluster = c.UnsafeNoFsync, c.ForceNewCluster
+	s.BootstrapDefragThresholdMegabytes = orElse(c.DefragmentAbove, defaultDefragment)
+	s.UnsafeNoFsync, s.ForceNewCluster = c.UnsafeNoFsync, c.ForceNewCluster
 	// The gateway would load a second REST stack; nothing of Kubernetes uses it.
-	e.EnableGRPCGateway = false
-	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log.logger())
-	return e
+	s.EnableGRPCGateway = false
+	s.Logger = log.logger()
+	return s
 }
 
 // timing: a member without peers elects itself, so short ticks make it start sooner. They also wake the process for as long
 // as it runs, so they are not as short as they could be.
-func (c Config) timing(e *embed.Config) {
-	e.SnapshotCatchUpEntries = catchUpCluster
+func (c Config) timing(s *member.Settings) {
+	s.SnapshotCatchUpEntries = catchUpCluster
 	if c.alone() {
-		e.TickMs, e.ElectionMs = 25, 125
-		e.SnapshotCatchUpEntries = catchUpAlone
+		s.TickMs, s.ElectionMs = 25, 125
+		s.SnapshotCatchUpEntries = catchUpAlone
 	}
 	if c.Heartbeat > 0 {
-		e.TickMs = uint(c.Heartbeat / time.Millisecond)
+		s.TickMs = uint(c.Heartbeat / time.Millisecond)
 	}
 	if c.Election > 0 {
-		e.ElectionMs = uint(c.Election / time.Millisecond)
+		s.ElectionMs = uint(c.Election / time.Millisecond)
 	}
 }
 

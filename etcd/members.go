@@ -27,7 +27,7 @@ func (s *Server) Members(ctx context.Context) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("etcd: list members: %w", err)
 	}
-	leader, self := uint64(s.etcd.Server.Leader()), uint64(s.etcd.Server.MemberID())
+	leader, self := uint64(s.member.Server.Leader()), uint64(s.member.Server.MemberID())
 	members := make([]Member, 0, len(response.Members))
 	for _, m := range response.Members {
 		members = append(members, Member{
@@ -124,7 +124,7 @@ func (s *Server) RemoveMember(ctx context.Context, id uint64) error {
 // SetPeerURLs tells the cluster where the member itself can be reached from now on, as when a member that was alone
 // begins to listen for others.
 func (s *Server) SetPeerURLs(ctx context.Context, peerURLs []string) error {
-	if _, err := s.Client().MemberUpdate(ctx, uint64(s.etcd.Server.MemberID()), peerURLs); err != nil {
+	if _, err := s.Client().MemberUpdate(ctx, uint64(s.member.Server.MemberID()), peerURLs); err != nil {
 		return fmt.Errorf("etcd: change peer URLs: %w", err)
 	}
 	return nil
@@ -137,7 +137,7 @@ func (s *Server) Health(ctx context.Context) error {
 	if _, err := s.Client().Get(ctx, "health", clientv3.WithCountOnly()); err != nil {
 		return fmt.Errorf("etcd: %w", err)
 	}
-	for _, alarm := range s.etcd.Server.Alarms() {
+	for _, alarm := range s.member.Server.Alarms() {
 		switch alarm.Alarm {
 		case etcdserverpb.AlarmType_NOSPACE:
 			return errors.New("etcd: the database is at its quota; compact and defragment it, then disarm the alarm")
@@ -154,7 +154,7 @@ const healthTimeout = 5 * time.Second
 // Defragment gives space that is no longer used back to the file system. The member serves nothing meanwhile, about a second
 // for a gigabyte; Config.DefragmentAbove does the same at start.
 func (s *Server) Defragment() error {
-	if err := s.etcd.Server.Backend().Defrag(); err != nil {
+	if err := s.member.Server.Backend().Defrag(); err != nil {
 		return fmt.Errorf("etcd: defragment: %w", err)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,17 +12,18 @@ import (
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"golang.org/x/sys/unix"
+
+	"github.com/septet-io/septet/etcd/member"
 )
 
 // Server is a running member.
 type Server struct {
-	etcd *embed.Etcd
-	log  *logBridge
+	member *member.Member
+	log    *logBridge
 
 	clientOnce sync.Once
 	client     *clientv3.Client
@@ -40,42 +40,42 @@ var segmentOnce sync.Once
 // ctx bounds the start only. Errors are one clear line: the directory is in use, cannot be written, the disk is full.
 func Start(ctx context.Context, config Config) (*Server, error) {
 	log := newLogBridge()
-	return start(ctx, config.embedded(log), log)
+	return start(ctx, config.settings(log), log)
 }
 
-func start(ctx context.Context, config *embed.Config, log *logBridge) (*Server, error) {
-	if err := prepareDir(config.Dir); err != nil {
+func start(ctx context.Context, settings *member.Settings, log *logBridge) (*Server, error) {
+	if err := prepareDir(settings.DataDir); err != nil {
 		return nil, err
 	}
 	segmentOnce.Do(func() { wal.SegmentSizeBytes = segmentBytes })
 	s := &Server{log: log, stopped: make(chan struct{})}
 	type result struct {
-		etcd *embed.Etcd
-		err  error
+		member *member.Member
+		err    error
 	}
 	started := make(chan result, 1)
 	go func() {
-		e, err := embed.StartEtcd(config)
-		started <- result{e, err}
+		m, err := member.Open(settings)
+		started <- result{m, err}
 	}()
 	select {
 	case r := <-started:
 		if r.err != nil {
 			return nil, fmt.Errorf("etcd: %w", r.err)
 		}
-		s.etcd = r.etcd
+		s.member = r.member
 	case err := <-s.log.failed:
 		return nil, err
 	}
 	select {
-	case <-s.etcd.Server.ReadyNotify():
+	case <-s.member.Server.ReadyNotify():
 		return s, nil
 	case err := <-s.log.failed:
 		return nil, err
-	case err := <-s.etcd.Err():
+	case err := <-s.member.Failed():
 		s.Stop()
 		return nil, fmt.Errorf("etcd: %w", err)
-	case <-s.etcd.Server.StopNotify():
+	case <-s.member.Server.StopNotify():
 		s.Stop()
 		return nil, errors.New("etcd: the member stopped while it started; it may have been removed from its cluster")
 	case <-ctx.Done():
@@ -112,20 +112,20 @@ func databasePath(dir string) string { return filepath.Join(dir, "member", "snap
 // Client reaches the member by function calls, without a socket. Stop closes it.
 func (s *Server) Client() *clientv3.Client {
 	s.clientOnce.Do(func() {
-		s.client = v3client.New(s.etcd.Server)
+		s.client = v3client.New(s.member.Server)
 		s.client.Watcher = &watcher{s.client.Watcher, s}
 	})
 	return s.client
 }
 
 // Member is the running server itself, for callers in the same process that need no client between.
-func (s *Server) Member() *etcdserver.EtcdServer { return s.etcd.Server }
+func (s *Server) Member() *etcdserver.EtcdServer { return s.member.Server }
 
 // Revision returns the cluster's current revision, linearizable. A member that is alone knows it, since a write is
 // answered only after it has been applied; otherwise the leader is asked.
 func (s *Server) Revision(ctx context.Context) (int64, error) {
-	if members, ok := s.etcd.Server.Cluster().(interface{ MemberIDs() []types.ID }); ok && len(members.MemberIDs()) == 1 {
-		return s.etcd.Server.KV().Rev(), nil
+	if members, ok := s.member.Server.Cluster().(interface{ MemberIDs() []types.ID }); ok && len(members.MemberIDs()) == 1 {
+		return s.member.Server.KV().Rev(), nil
 	}
 	response, err := s.Client().Get(ctx, "\x00", clientv3.WithCountOnly())
 	if err != nil {
@@ -142,11 +142,9 @@ func (s *Server) Failed() <-chan error {
 		select {
 		case err := <-s.log.failed:
 			failed <- err
-		case err, ok := <-s.etcd.Err():
-			if ok {
-				failed <- fmt.Errorf("etcd: %w", err)
-			}
-		case <-s.etcd.Server.StopNotify():
+		case err := <-s.member.Failed():
+			failed <- fmt.Errorf("etcd: %w", err)
+		case <-s.member.Server.StopNotify():
 			select {
 			case <-s.stopped:
 			default:
@@ -176,7 +174,7 @@ func (s *Server) Stop() {
 func (s *Server) close() {
 	closed := make(chan struct{})
 	go func() {
-		s.etcd.Close()
+		s.member.Close()
 		close(closed)
 	}()
 	if !s.log.broken.Load() {
@@ -192,23 +190,14 @@ func (s *Server) close() {
 const brokenPatience = time.Second
 
 // Endpoints are the URLs that clients can reach the member at, with the ports that the system chose for those asked as 0.
-func (s *Server) Endpoints() []string {
-	return addresses(s.etcd.Clients, s.etcd.Config().ListenClientUrls)
-}
+func (s *Server) Endpoints() []string { return texts(s.member.ClientURLs()) }
 
 // PeerEndpoints are the URLs that other members can reach the member at.
-func (s *Server) PeerEndpoints() []string {
-	var listeners []net.Listener
-	for _, peer := range s.etcd.Peers {
-		listeners = append(listeners, peer.Listener)
-	}
-	return addresses(listeners, s.etcd.Config().ListenPeerUrls)
-}
+func (s *Server) PeerEndpoints() []string { return texts(s.member.PeerURLs()) }
 
-func addresses(listeners []net.Listener, urls []url.URL) []string {
-	var all []string
-	for i, listener := range listeners {
-		all = append(all, urls[i].Scheme+"://"+listener.Addr().String())
+func texts(urls []url.URL) (all []string) {
+	for _, u := range urls {
+		all = append(all, u.String())
 	}
 	return all
 }

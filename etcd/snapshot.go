@@ -37,7 +37,7 @@ func SaveSnapshot(ctx context.Context, remote *clientv3.Client, file string) err
 // SaveSnapshot is the same for a member in this process.
 func (s *Server) SaveSnapshot(file string) error {
 	return writeWhole(file, func(out io.Writer) error {
-		snapshot := s.etcd.Server.Backend().Snapshot()
+		snapshot := s.member.Server.Backend().Snapshot()
 		defer snapshot.Close()
 		hash := sha256.New()
 		if _, err := snapshot.WriteTo(io.MultiWriter(out, hash)); err != nil {

@@ -13,11 +13,11 @@ import (
 // it needs to look like a connection.
 type watcher struct {
 	clientv3.Watcher
-	member *Server
+	server *Server
 }
 
 // Revision is Server.Revision, for those who have only the client.
-func (w *watcher) Revision(ctx context.Context) (int64, error) { return w.member.Revision(ctx) }
+func (w *watcher) Revision(ctx context.Context) (int64, error) { return w.server.Revision(ctx) }
 
 // everything is the range of all keys.
 var everything = struct{ key, end []byte }{[]byte{0}, []byte{}}
@@ -26,7 +26,7 @@ var everything = struct{ key, end []byte }{[]byte{0}, []byte{}}
 // the member stops. receive must return at once: while it does not, etcd writes wait or the watch falls back to reading the database.
 // rpctypes.ErrCompacted says that the revision is too old.
 func (w *watcher) WatchAll(ctx context.Context, from int64, receive func([]mvccpb.Event)) error {
-	stream := w.member.etcd.Server.Watchable().NewWatchStream()
+	stream := w.server.member.Server.Watchable().NewWatchStream()
 	defer stream.Close()
 	if _, err := stream.Watch(0, everything.key, everything.end, from); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (w *watcher) WatchAll(ctx context.Context, from int64, receive func([]mvccp
 			}
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-w.member.etcd.Server.StoppingNotify():
+		case <-w.server.member.Server.StoppingNotify():
 			return errStopped
 		}
 	}
