@@ -44,6 +44,8 @@ const (
 	serviceName = "kubernetes"
 	// aliveFor is for how long a server that does not answer stays in the endpoints.
 	aliveFor = 15 * time.Second
+	// How long until what failed is tried again.
+	firstPause, longestPause = time.Second, 10 * time.Second
 )
 
 // Ensure makes the Service, and the ServiceCIDR that its address is from, if they are not there.
@@ -111,23 +113,33 @@ func (s *Service) ensureRange(ctx context.Context) error {
 	return err
 }
 
-// Run announces this server and keeps the endpoints up to date until ctx ends; then it withdraws the server.
-// Etcd being away for a while is retried.
+// Run announces this server and keeps the endpoints up to date until ctx ends; then it withdraws the server. What fails, because
+// etcd is away for a while or since somebody's admission refuses the endpoints, is tried again: soon at first, then as often as upstream does.
 func (s *Service) Run(ctx context.Context) {
 	logger := klog.FromContext(ctx)
+	pause := firstPause
 	for ctx.Err() == nil {
-		if err := s.announce(ctx); err != nil && ctx.Err() == nil {
-			logger.Error(err, "Endpoints of the kubernetes Service; trying again")
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-			}
+		began := time.Now()
+		err := s.announce(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		if time.Since(began) > aliveFor {
+			pause = firstPause // it was well for a while
+		}
+		logger.Error(err, "Endpoints of the kubernetes Service; trying again", "after", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longestPause)
 	}
 }
 
-// announce holds this server's key and follows those of all servers until something fails.
+// announce holds this server's key and follows those of all servers until something fails. Nothing of it is left then.
 func (s *Service) announce(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	lease, err := s.Etcd.Grant(ctx, int64(aliveFor/time.Second))
 	if err != nil {
 		return fmt.Errorf("lease: %w", err)
