@@ -58,14 +58,31 @@ func Down(ctx context.Context, o Options) error {
 	for _, dir := range machines {
 		errs = append(errs, neighbour{data: dir}.space().remove())
 	}
-	errs = append(errs, removeKernelState(), paths{data: data}.restoreHost(kernelSettings), unmountBelow(data), removeCgroupParents())
+	node := hadNode(data)
+	if node {
+		errs = append(errs, removeNodeState())
+	}
+	errs = append(errs, local.Device(BalancerDevice).Remove(), paths{data: data}.restoreHost(kernelSettings), unmountBelow(data), removeCgroupParents())
 	if err := errors.Join(errs...); err != nil {
 		return err // the files stay, so that a second try finds what is left
 	}
 	if file, err := o.userKubeconfig(); err == nil && file != "" {
 		errs = append(errs, pki.RemoveFromKubeconfig(file, adminContext))
 	}
-	return errors.Join(append(errs, os.RemoveAll(data), removeRunDir())...)
+	if node {
+		errs = append(errs, removeRunDir())
+	}
+	return errors.Join(append(errs, os.RemoveAll(data))...)
+}
+
+// hadNode is false for the data of a control plane alone: the network of Pods on this machine, if there is one, belongs to somebody
+// else then. If the directory is gone there is nobody to ask, and all that has septet's name goes.
+func hadNode(data string) bool {
+	if _, err := os.Stat(data); err != nil {
+		return true
+	}
+	_, err := os.Stat(paths{data: data}.ofNode())
+	return err == nil
 }
 
 // stopWithin is how long a server may take to drain.
@@ -100,11 +117,9 @@ func (n *nodeParts) remove(ctx context.Context) error {
 	return errors.Join(containerd.Purge(ctx, n.runtimeConfig()), unmountBelow(n.DataDir))
 }
 
-// removeKernelState removes network devices, routes and rules.
-func removeKernelState() error {
-	return errors.Join(
-		network.Remove(podBridge), network.RemoveMasquerade(nodesTable), proxy.Cleanup(), local.Device(BalancerDevice).Remove(), removeLink(nodesBridge),
-	)
+// removeNodeState removes the network devices, routes and rules of Pods and further nodes.
+func removeNodeState() error {
+	return errors.Join(network.Remove(podBridge), network.RemoveMasquerade(nodesTable), proxy.Cleanup(), removeLink(nodesBridge))
 }
 
 func removeLink(name string) error {

@@ -50,3 +50,21 @@ func TestANodesNetworkNamespaceComesAndGoes(t *testing.T) {
 		t.Errorf("removing what is gone: %v", err)
 	}
 }
+
+// Taking down a control plane alone must not cut the network of another cluster's Pods on the same machine.
+func TestOnlyADataDirectoryOfANodeOwnsTheMachinesNetwork(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if hadNode(data) {
+		t.Error("there was no node")
+	}
+	if err := os.MkdirAll(paths{data: data, node: "n"}.kubelet(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !hadNode(data) {
+		t.Error("there was a node")
+	}
+	if !hadNode(filepath.Join(data, "gone")) {
+		t.Error("nobody knows of other owners when the files are gone")
+	}
+}
