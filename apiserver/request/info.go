@@ -147,6 +147,16 @@ func singleName(selector string) string {
 	return ""
 }
 
+// PathNames says that the path names one object, not only a field selector.
+func (i *Info) PathNames() bool {
+	return i.Name != "" && (i.FieldSelector == "" || i.Name != singleName(i.FieldSelector))
+}
+
+// IsNamespace says that the path is that of a namespace itself, whose Namespace is its own name.
+func (i *Info) IsNamespace() bool {
+	return i.Resource == "namespaces" && i.Group == "" && i.Namespace == i.Name
+}
+
 func cut(path string) (word, rest string) {
 	word, rest, _ = strings.Cut(path, "/")
 	return word, rest

@@ -107,9 +107,8 @@ func (w *write) create(ctx context.Context, obj resource.Object) (*store.Item, e
 		}
 	}
 	r.Kind.Default(obj)
-	if dedupOwners(obj) {
-		w.state.Warn(".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests")
-	}
+	wipe(obj)
+	w.dedupOwners(obj, "")
 	obj, err := r.track(r.empty(), obj, w.manager, "")
 	if err != nil {
 		return nil, err
@@ -137,9 +136,7 @@ func (w *write) insert(ctx context.Context, obj resource.Object) (*store.Item, e
 	if err := w.r.reshape(obj, w.changes); err != nil {
 		return nil, err
 	}
-	if dedupOwners(obj) {
-		w.state.Warn(".metadata.ownerReferences contains duplicate entries after mutating admission happens; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests")
-	}
+	w.dedupOwners(obj, afterAdmission)
 	stamp(obj, w.Now)
 	base := obj.GetGenerateName()
 	if base == "" || obj.GetName() != "" {
@@ -189,9 +186,6 @@ func (w *write) tryInsert(ctx context.Context, obj resource.Object, a *admission
 	if r.Generation {
 		obj.SetGeneration(1)
 	}
-	if obj.GetResourceVersion() != "" {
-		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
-	}
 	r.PrepareCreate(w.Request, obj)
 	var undo Undo
 	if r.Hooks.BeforeCreate != nil {
@@ -240,6 +234,10 @@ func (w *write) put(ctx context.Context, obj resource.Object) (*store.Item, erro
 		}
 		return &store.Item{Key: key, Object: inner}, nil
 	}
+	if version, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64); err == nil && version != 0 {
+		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
+	inner.SetResourceVersion("")
 	item, err := r.Open().Create(ctx, key, inner, ttl)
 	if err != nil {
 		if apierrors.IsAlreadyExists(err) {

@@ -126,7 +126,7 @@ func decodeDeleteOptions(options *metav1.DeleteOptions, gv schema.GroupVersion, 
 		err = fmt.Errorf("it is a %s", found.Kind)
 	}
 	if err != nil {
-		return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type DeleteOptions): %v", err))
+		return apierrors.NewBadRequest(err.Error())
 	}
 	return nil
 }

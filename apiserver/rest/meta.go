@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -53,10 +55,17 @@ func checkName(obj resource.Object, name string) error {
 
 // stamp fills in what the server alone sets on a new object.
 func stamp(obj resource.Object, now time.Time) {
-	obj.SetDeletionTimestamp(nil)
-	obj.SetDeletionGracePeriodSeconds(nil)
+	wipe(obj)
 	obj.SetCreationTimestamp(metav1.NewTime(now.Truncate(time.Second)))
 	obj.SetUID(uuid.NewUUID())
+}
+
+// wipe takes out of a new object what only the server sets, so that its sender does not come to own it.
+func wipe(obj resource.Object) {
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetCreationTimestamp(metav1.Time{})
+	obj.SetUID("")
 	obj.SetSelfLink("")
 }
 
@@ -145,7 +154,6 @@ func carry(obj, old resource.Object, now time.Time) {
 	if old.GetDeletionGracePeriodSeconds() != nil && obj.GetDeletionGracePeriodSeconds() == nil {
 		obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
 	}
-	obj.SetSelfLink("")
 }
 
 var metadataPath = field.NewPath("metadata")
@@ -153,7 +161,7 @@ var metadataPath = field.NewPath("metadata")
 // validateMeta checks the metadata of a new object.
 func (r *Resource) validateMeta(obj resource.Object) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaAccessor(obj, r.Namespaced(), r.ValidateName, metadataPath)
-	if group := r.GroupVersionKind.Group; r.Custom == nil && group != "apiextensions.k8s.io" && group != "apiregistration.k8s.io" {
+	if r.Custom == nil && !extensionGroups[r.GroupVersionKind.Group] {
 		errs = append(errs, knownFinalizers(obj.GetFinalizers())...)
 	}
 	return append(errs, metavalidation.ValidateManagedFields(obj.GetManagedFields(), metadataPath.Child("managedFields"))...)
@@ -176,28 +184,50 @@ func knownFinalizers(finalizers []string) field.ErrorList {
 
 // validateMetaUpdate checks the metadata of an updated object.
 func (r *Resource) validateMetaUpdate(obj, old resource.Object) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessorUpdate(obj, old, metadataPath)
+	errs := apivalidation.ValidateObjectMetaAccessorUpdate(obj, old, metadataPath)
+	group := r.GroupVersionKind.Group
+	if r.Custom != nil || extensionGroups[group] {
+		return errs
+	}
+	errs = append(errs, apivalidation.ValidateFinalizers(obj.GetFinalizers(), metadataPath.Child("finalizers"))...)
+	if !looseGroups[group] && r.GroupVersionKind != coreEvent {
+		errs = append(errs, knownFinalizers(obj.GetFinalizers())...)
+	}
+	return errs
 }
 
-// dedupOwners takes repeated owner references out; the answer says whether there were any.
-func dedupOwners(obj resource.Object) bool {
+// Kinds of extensionGroups may have any finalizer. Those of looseGroups, and Events, are asked for a domain on create only.
+var (
+	extensionGroups = map[string]bool{"apiextensions.k8s.io": true, "apiregistration.k8s.io": true}
+	looseGroups     = map[string]bool{"admissionregistration.k8s.io": true, "coordination.k8s.io": true, "node.k8s.io": true, "policy": true}
+	coreEvent       = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
+)
+
+// repeatedOwners is what a client is told whose object names an owner twice: when, and which.
+const repeatedOwners = ".metadata.ownerReferences contains duplicate entries%s; API server dedups owner references in 1.20+, " +
+	"and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: %s"
+
+// afterAdmission is the first blank of repeatedOwners where admission has made them.
+const afterAdmission = " after mutating admission happens"
+
+// dedupOwners takes repeated owner references out and warns of them.
+func (w *write) dedupOwners(obj resource.Object, when string) {
 	owners := obj.GetOwnerReferences()
 	if len(owners) < 2 {
-		return false
+		return
 	}
 	kept := make([]metav1.OwnerReference, 0, len(owners))
-next:
+	var repeated []string
 	for _, owner := range owners {
-		for i := range kept {
-			if apiequality.Semantic.DeepEqual(kept[i], owner) {
-				continue next
-			}
+		if slices.ContainsFunc(kept, func(other metav1.OwnerReference) bool { return apiequality.Semantic.DeepEqual(other, owner) }) {
+			repeated = append(repeated, string(owner.UID))
+		} else {
+			kept = append(kept, owner)
 		}
-		kept = append(kept, owner)
 	}
-	if len(kept) == len(owners) {
-		return false
+	if len(repeated) == 0 {
+		return
 	}
 	obj.SetOwnerReferences(kept)
-	return true
+	w.state.Warn(fmt.Sprintf(repeatedOwners, when, strings.Join(repeated, ", ")))
 }

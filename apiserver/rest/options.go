@@ -111,7 +111,7 @@ func (r *Resource) fieldSelector(text string) (fields.Selector, error) {
 	}
 	for _, requirement := range selector.Requirements() {
 		if !r.knowsField(requirement.Field) {
-			if len(r.Fields) == 0 {
+			if len(r.Fields) == 0 && r.Custom == nil {
 				return nil, apierrors.NewBadRequest(fmt.Sprintf(
 					"%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", requirement.Field))
 			}
@@ -135,8 +135,8 @@ func (r *Resource) storedField(name, value string) (string, string, error) {
 }
 
 func (r *Resource) knowsField(name string) bool {
-	if name == "metadata.name" || name == "metadata.namespace" {
-		return true
+	if name == "metadata.name" || name == "metadata.namespace" && (r.Namespaced() || r.Custom == nil && len(r.Fields) == 0) {
+		return true // kinds without fields of their own have both, whatever their scope
 	}
 	for i := range r.Fields {
 		if r.Fields[i].Name == name {

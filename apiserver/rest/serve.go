@@ -40,6 +40,9 @@ func (r *Resource) Serve(w http.ResponseWriter, req *http.Request, s *request.St
 
 // route finds the function for what is asked.
 func (r *Resource) route(s *request.State) (verb, error) {
+	if err := r.misplaced(s); err != nil {
+		return nil, err
+	}
 	if s.Subresource != "" {
 		return r.routeSubresource(s)
 	}
@@ -48,9 +51,6 @@ func (r *Resource) route(s *request.State) (verb, error) {
 	}
 	if !slices.Contains(r.Verbs, s.Verb) {
 		return nil, errNotAllowed
-	}
-	if r.Namespaced() && s.Namespace == "" && s.Verb != "list" && s.Verb != "watch" {
-		return nil, errNotAllowed // only reads span all namespaces
 	}
 	switch s.Verb {
 	case "create":
@@ -74,6 +74,25 @@ func (r *Resource) route(s *request.State) (verb, error) {
 		return r.deleteCollection, nil
 	}
 	return nil, errNotAllowed
+}
+
+// misplaced refuses the paths that a resource of its scope does not have: objects with a namespace are nowhere but below it, save
+// for the collection of all, which can be read; the others are never below one.
+func (r *Resource) misplaced(s *request.State) error {
+	reads := s.Verb == "list" || s.Verb == "watch"
+	named := s.PathNames()
+	switch {
+	case !r.Namespaced():
+		if s.Namespace != "" && !s.IsNamespace() || named && !slices.Contains(r.Verbs, "get") {
+			return errNoResource
+		}
+	case s.Namespace != "", reads && !named && slices.Contains(r.Verbs, s.Verb):
+	case !named && r.Custom == nil && slices.Contains(r.Verbs, "list"):
+		return errNotAllowed // a path of reads
+	default:
+		return errNoResource
+	}
+	return nil
 }
 
 // named refuses a verb for one object on a collection.

@@ -30,7 +30,7 @@ func (r *Resource) newTable(req *http.Request, version string) (*table, error) {
 		return nil, err
 	}
 	if errs := metavalidation.ValidateTableOptions(&options); len(errs) > 0 {
-		return nil, apierrors.NewBadRequest(errs.ToAggregate().Error())
+		return nil, apierrors.NewBadRequest("Unable to convert to Table as requested: " + errs.ToAggregate().Error())
 	}
 	columns, err := json.Marshal(r.Columns)
 	if err != nil {

@@ -87,9 +87,7 @@ func (w *write) replace(ctx context.Context, obj resource.Object) (*store.Item, 
 
 // track notes the changed fields under the writer's name.
 func (w *write) track(current, next resource.Object) (resource.Object, error) {
-	if dedupOwners(next) {
-		w.state.Warn(".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests")
-	}
+	w.dedupOwners(next, "")
 	return w.r.track(current, next, w.manager, w.subresource)
 }
 
@@ -221,9 +219,7 @@ func (t *attempt) admit(ctx context.Context, obj, old resource.Object) (resource
 	if err := t.r.reshape(admitted, t.changes); err != nil {
 		return nil, err
 	}
-	if dedupOwners(admitted) {
-		t.state.Warn(".metadata.ownerReferences contains duplicate entries after mutating admission happens; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests")
-	}
+	t.dedupOwners(admitted, afterAdmission)
 	return admitted, nil
 }
 

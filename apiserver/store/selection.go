@@ -17,7 +17,7 @@ type fieldTable map[string]func(resource.Object) string
 
 func newFieldTable(kind *resource.Kind) fieldTable {
 	table := fieldTable{"metadata.name": resource.Object.GetName}
-	if kind.Namespaced() {
+	if kind.Namespaced() || len(kind.Fields) == 0 {
 		table["metadata.namespace"] = resource.Object.GetNamespace
 	}
 	for _, field := range kind.Fields {

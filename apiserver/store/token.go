@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 )
@@ -41,24 +42,24 @@ func newTokenAt(namespace string, start Key, revision int64) string {
 func parseToken(s, namespace string) (token, error) {
 	data, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return token{}, errors.New("not base64")
+		return token{}, fmt.Errorf("continue key is not valid: %w", err)
 	}
 	var t tokenJSON
 	if err := json.Unmarshal(data, &t); err != nil {
-		return token{}, errors.New("not JSON")
+		return token{}, fmt.Errorf("continue key is not valid: %w", err)
 	}
 	if t.Version != tokenVersion {
-		return token{}, errors.New("unknown version")
+		return token{}, fmt.Errorf("continue key is not valid: server does not recognize this encoded version %s", t.Version)
 	}
 	if t.Revision == 0 {
-		return token{}, errors.New("incorrect encoded start resourceVersion")
+		return token{}, errors.New("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
 	}
 	if t.Start == "" {
-		return token{}, errors.New("empty encoded start resourceVersion")
+		return token{}, errors.New("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)")
 	}
 	// The key goes into an etcd range: it must not climb out of the kind.
 	if cleaned := path.Clean("/" + t.Start); cleaned != "/"+t.Start {
-		return token{}, errors.New("continue key is not valid")
+		return token{}, fmt.Errorf("continue key is not valid: %s", t.Start)
 	}
 	key := Key{Namespace: namespace, Name: t.Start}
 	if before, after, ok := strings.Cut(t.Start, "/"); ok {

@@ -118,7 +118,7 @@ func parseRevision(s string) (int64, error) {
 	}
 	revision, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version %q: must be a decimal number", s))
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: resourceVersion: Invalid value: %q: %v", s, err))
 	}
 	return int64(revision), nil
 }

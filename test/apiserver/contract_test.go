@@ -40,41 +40,55 @@ func TestBadRequestsAreAnsweredInUpstreamsWords(t *testing.T) {
 		"strict merge patch": {"PATCH", maps + "/there?fieldValidation=Strict", `{"datum":{}}`, merge, 400, "BadRequest", `strict decoding error: unknown field "datum"`},
 		"strict strategic patch": {"PATCH", maps + "/there?fieldValidation=Strict", `{"datum":{}}`, "application/strategic-merge-patch+json", 400, "BadRequest",
 			`strict decoding error: unknown field "datum"`},
-		"yaml duplicate":      {"POST", maps + "?fieldValidation=Strict", "metadata:\n  name: x\n  name: z\n", "application/yaml", 400, "BadRequest", `key "name" already set in map`},
-		"not JSON":            {"POST", maps, `{"metadata":`, "", 400, "BadRequest", "unexpected end of JSON input"},
-		"wrong type":          {"POST", maps, `{"metadata":{"name":"x"},"data":{"a":1}}`, "", 400, "BadRequest", "cannot unmarshal number into Go struct field ConfigMap.data of type string"},
-		"other version":       {"POST", maps, `{"apiVersion":"v2","kind":"ConfigMap"}`, "", 400, "BadRequest", "the API version in the data (v2) does not match the expected API version (v1)"},
-		"other namespace":     {"POST", maps, `{"metadata":{"name":"x","namespace":"other"}}`, "", 400, "BadRequest", "the namespace of the provided object does not match the namespace sent on the request"},
-		"other name":          {"PUT", maps + "/there", `{"metadata":{"name":"x"}}`, "", 400, "BadRequest", "the name of the object (x) does not match the name on the URL (there)"},
-		"no name":             {"POST", maps, `{"data":{}}`, "", 422, "Invalid", `ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required`},
-		"bad name":            {"POST", maps, `{"metadata":{"name":"A_B"}}`, "", 422, "Invalid", `metadata.name: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of`},
-		"version on create":   {"POST", maps, `{"metadata":{"name":"x","resourceVersion":"1"}}`, "", 400, "BadRequest", "resourceVersion should not be set on objects to be created"},
-		"already there":       {"POST", maps, `{"metadata":{"name":"there"}}`, "", 409, "AlreadyExists", `configmaps "there" already exists`},
-		"not there":           {"GET", maps + "/none", "", "", 404, "NotFound", `configmaps "none" not found`},
-		"update of nothing":   {"PUT", maps + "/none", `{"metadata":{"name":"none"}}`, "", 404, "NotFound", `configmaps "none" not found`},
-		"old version":         {"PUT", maps + "/there", `{"metadata":{"name":"there","resourceVersion":"1"}}`, "", 409, "Conflict", `Operation cannot be fulfilled on configmaps "there": the object has been modified; please apply your changes to the latest version and try again`},
-		"other UID":           {"PUT", maps + "/there", `{"metadata":{"name":"there","uid":"u"}}`, "", 409, "Conflict", "Precondition failed: UID in precondition: u, UID in object meta:"},
-		"unknown selector":    {"GET", pods + "?fieldSelector=spec.foo%3Da", "", "", 400, "BadRequest", "field label not supported: spec.foo"},
-		"bad selector":        {"GET", pods + "?labelSelector=a%3D%3D%3Db", "", "", 400, "BadRequest", "unable to parse requirement"},
-		"bad limit":           {"GET", pods + "?limit=x", "", "", 400, "BadRequest", `parsing "x": invalid syntax`},
-		"match without":       {"GET", pods + "?resourceVersionMatch=Exact", "", "", 422, "Invalid", "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"},
-		"bad dry run":         {"POST", maps + "?dryRun=Some", `{"metadata":{"name":"x"}}`, "", 422, "Invalid", `dryRun: Unsupported value: ["Some"]: supported values: "All"`},
-		"bad field manager":   {"POST", maps + "?fieldManager=" + strings.Repeat("a", 129), `{"metadata":{"name":"x"}}`, "", 422, "Invalid", "fieldManager: Too long: may not be more than 128 bytes"},
-		"bad format":          {"POST", maps, `{}`, "text/plain", 415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"},
-		"bad patch format":    {"PATCH", maps + "/there", `{}`, "application/json", 415, "UnsupportedMediaType", "accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"},
-		"patch of nothing":    {"PATCH", maps + "/none", `{}`, merge, 404, "NotFound", `configmaps "none" not found`},
-		"patch that misses":   {"PATCH", maps + "/there", `[{"op":"test","path":"/data/a","value":"2"}]`, "application/json-patch+json", 422, "Invalid", "the server rejected our request due to an error in our request"},
-		"too many operations": {"PATCH", maps + "/there", "[" + strings.TrimSuffix(huge, ",") + "]", "application/json-patch+json", 413, "RequestEntityTooLarge", "The allowed maximum operations in a JSON patch is 10000, got 10001"},
-		"apply without name":  {"PATCH", maps + "/there", "apiVersion: v1\nkind: ConfigMap\n", apply, 422, "Invalid", "fieldManager: Required value: is required for apply patch"},
-		"apply other version": {"PATCH", maps + "/there?fieldManager=m", "apiVersion: v2\nkind: ConfigMap\n", apply, 400, "BadRequest", "Incorrect version specified in apply patch. Specified patch version: v2, expected: v1"},
-		"apply unknown":       {"PATCH", maps + "/there?fieldManager=m", "apiVersion: v1\nkind: ConfigMap\ndatum: {}\n", apply, 500, "", "field not declared in schema"},
-		"delete both":         {"DELETE", maps + "/there", `{"orphanDependents":true,"propagationPolicy":"Foreground"}`, "", 422, "Invalid", "orphanDependents and deletionPropagation cannot be both set"},
-		"delete other":        {"DELETE", maps + "/there", `{"preconditions":{"uid":"u"}}`, "", 409, "Conflict", "the UID in the precondition (u) does not match the UID in record"},
-		"put on collection":   {"PUT", maps, `{}`, "", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
-		"post on object":      {"POST", maps + "/there", `{}`, "", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
-		"no such resource":    {"GET", "/api/v1/namespaces/default/things", "", "", 404, "NotFound", "the server could not find the requested resource"},
-		"no such subresource": {"GET", maps + "/there/scale", "", "", 404, "NotFound", "the server could not find the requested resource"},
-		"no such path":        {"GET", "/nothing/here", "", "", 404, "NotFound", "the server could not find the requested resource"},
+		"yaml duplicate":            {"POST", maps + "?fieldValidation=Strict", "metadata:\n  name: x\n  name: z\n", "application/yaml", 400, "BadRequest", `key "name" already set in map`},
+		"not JSON":                  {"POST", maps, `{"metadata":`, "", 400, "BadRequest", "unexpected end of JSON input"},
+		"wrong type":                {"POST", maps, `{"metadata":{"name":"x"},"data":{"a":1}}`, "", 400, "BadRequest", "cannot unmarshal number into Go struct field ConfigMap.data of type string"},
+		"other version":             {"POST", maps, `{"apiVersion":"v2","kind":"ConfigMap"}`, "", 400, "BadRequest", "the API version in the data (v2) does not match the expected API version (v1)"},
+		"other namespace":           {"POST", maps, `{"metadata":{"name":"x","namespace":"other"}}`, "", 400, "BadRequest", "the namespace of the provided object does not match the namespace sent on the request"},
+		"other name":                {"PUT", maps + "/there", `{"metadata":{"name":"x"}}`, "", 400, "BadRequest", "the name of the object (x) does not match the name on the URL (there)"},
+		"no name":                   {"POST", maps, `{"data":{}}`, "", 422, "Invalid", `ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required`},
+		"bad name":                  {"POST", maps, `{"metadata":{"name":"A_B"}}`, "", 422, "Invalid", `metadata.name: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of`},
+		"version on create":         {"POST", maps, `{"metadata":{"name":"x","resourceVersion":"1"}}`, "", 400, "BadRequest", "resourceVersion should not be set on objects to be created"},
+		"already there":             {"POST", maps, `{"metadata":{"name":"there"}}`, "", 409, "AlreadyExists", `configmaps "there" already exists`},
+		"not there":                 {"GET", maps + "/none", "", "", 404, "NotFound", `configmaps "none" not found`},
+		"update of nothing":         {"PUT", maps + "/none", `{"metadata":{"name":"none"}}`, "", 404, "NotFound", `configmaps "none" not found`},
+		"old version":               {"PUT", maps + "/there", `{"metadata":{"name":"there","resourceVersion":"1"}}`, "", 409, "Conflict", `Operation cannot be fulfilled on configmaps "there": the object has been modified; please apply your changes to the latest version and try again`},
+		"other UID":                 {"PUT", maps + "/there", `{"metadata":{"name":"there","uid":"u"}}`, "", 409, "Conflict", "Precondition failed: UID in precondition: u, UID in object meta:"},
+		"unknown selector":          {"GET", pods + "?fieldSelector=spec.foo%3Da", "", "", 400, "BadRequest", "field label not supported: spec.foo"},
+		"bad selector":              {"GET", pods + "?labelSelector=a%3D%3D%3Db", "", "", 400, "BadRequest", "unable to parse requirement"},
+		"bad limit":                 {"GET", pods + "?limit=x", "", "", 400, "BadRequest", `parsing "x": invalid syntax`},
+		"match without":             {"GET", pods + "?resourceVersionMatch=Exact", "", "", 422, "Invalid", "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"},
+		"bad dry run":               {"POST", maps + "?dryRun=Some", `{"metadata":{"name":"x"}}`, "", 422, "Invalid", `dryRun: Unsupported value: ["Some"]: supported values: "All"`},
+		"bad field manager":         {"POST", maps + "?fieldManager=" + strings.Repeat("a", 129), `{"metadata":{"name":"x"}}`, "", 422, "Invalid", "fieldManager: Too long: may not be more than 128 bytes"},
+		"bad format":                {"POST", maps, `{}`, "text/plain", 415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"},
+		"bad patch format":          {"PATCH", maps + "/there", `{}`, "application/json", 415, "UnsupportedMediaType", "accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"},
+		"patch of nothing":          {"PATCH", maps + "/none", `{}`, merge, 404, "NotFound", `configmaps "none" not found`},
+		"patch that misses":         {"PATCH", maps + "/there", `[{"op":"test","path":"/data/a","value":"2"}]`, "application/json-patch+json", 422, "Invalid", "the server rejected our request due to an error in our request"},
+		"too many operations":       {"PATCH", maps + "/there", "[" + strings.TrimSuffix(huge, ",") + "]", "application/json-patch+json", 413, "RequestEntityTooLarge", "The allowed maximum operations in a JSON patch is 10000, got 10001"},
+		"apply without name":        {"PATCH", maps + "/there", "apiVersion: v1\nkind: ConfigMap\n", apply, 422, "Invalid", "fieldManager: Required value: is required for apply patch"},
+		"apply other version":       {"PATCH", maps + "/there?fieldManager=m", "apiVersion: v2\nkind: ConfigMap\n", apply, 400, "BadRequest", "Incorrect version specified in apply patch. Specified patch version: v2, expected: v1"},
+		"apply unknown":             {"PATCH", maps + "/there?fieldManager=m", "apiVersion: v1\nkind: ConfigMap\ndatum: {}\n", apply, 500, "", "field not declared in schema"},
+		"delete both":               {"DELETE", maps + "/there", `{"orphanDependents":true,"propagationPolicy":"Foreground"}`, "", 422, "Invalid", "orphanDependents and deletionPropagation cannot be both set"},
+		"delete other":              {"DELETE", maps + "/there", `{"preconditions":{"uid":"u"}}`, "", 409, "Conflict", "the UID in the precondition (u) does not match the UID in record"},
+		"put on collection":         {"PUT", maps, `{}`, "", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
+		"post on object":            {"POST", maps + "/there", `{}`, "", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
+		"post without namespace":    {"POST", "/api/v1/configmaps", `{"metadata":{"name":"x"}}`, "", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"},
+		"object without namespace":  {"GET", "/api/v1/configmaps/there", "", "", 404, "NotFound", "the server could not find the requested resource"},
+		"patch without namespace":   {"PATCH", "/api/v1/configmaps/there", `{}`, merge, 404, "NotFound", "the server could not find the requested resource"},
+		"binding without namespace": {"POST", "/api/v1/bindings", `{}`, "", 404, "NotFound", "the server could not find the requested resource"},
+		"named review":              {"POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews/x", `{}`, "", 404, "NotFound", "the server could not find the requested resource"},
+		"node in a namespace":       {"GET", "/api/v1/namespaces/default/nodes", "", "", 404, "NotFound", "the server could not find the requested resource"},
+		"role in a namespace":       {"POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/clusterroles", `{"metadata":{"name":"x"}}`, "", 404, "NotFound", "the server could not find the requested resource"},
+		"namespace of a node":       {"GET", "/api/v1/nodes?fieldSelector=metadata.namespace%3Da", "", "", 400, "BadRequest", "field label not supported: metadata.namespace"},
+		"bad continue token":        {"GET", maps + "?continue=bogus", "", "", 400, "BadRequest", "invalid continue token: continue key is not valid: illegal base64 data at input byte 4"},
+		"unknown continue token":    {"GET", maps + "?continue=e30", "", "", 400, "BadRequest", "invalid continue token: continue key is not valid: server does not recognize this encoded version"},
+		"bad version of a list":     {"GET", maps + "?resourceVersion=x", "", "", 400, "BadRequest", `invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax`},
+		"finalizer without domain":  {"PUT", maps + "/there", `{"metadata":{"name":"there","finalizers":["x"]}}`, "", 422, "Invalid", `metadata.finalizers[0]: Invalid value: "x": name is neither a standard finalizer name nor is it fully qualified`},
+		"both deletion finalizers":  {"PUT", maps + "/there", `{"metadata":{"name":"there","finalizers":["orphan","foregroundDeletion"]}}`, "", 422, "Invalid", "finalizer orphan and foregroundDeletion cannot be both set"},
+		"bad name before version":   {"POST", maps, `{"metadata":{"name":"A_B","resourceVersion":"1"}}`, "", 422, "Invalid", `metadata.name: Invalid value: "A_B"`},
+		"no such resource":          {"GET", "/api/v1/namespaces/default/things", "", "", 404, "NotFound", "the server could not find the requested resource"},
+		"no such subresource":       {"GET", maps + "/there/scale", "", "", 404, "NotFound", "the server could not find the requested resource"},
+		"no such path":              {"GET", "/nothing/here", "", "", 404, "NotFound", "the server could not find the requested resource"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,6 +155,61 @@ func TestADryRunLeavesNothing(t *testing.T) {
 	list := s.Do("GET", maps, "").Object(t)["items"].([]any)
 	if len(list) != 1 || list[0].(map[string]any)["metadata"].(map[string]any)["resourceVersion"] != made {
 		t.Errorf("something was left: %v", list)
+	}
+}
+
+// TestNobodyOwnsWhatOnlyTheServerSets creates an object as a client that sends back what it has read from elsewhere.
+func TestNobodyOwnsWhatOnlyTheServerSets(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	s.Namespace("default")
+	body := `{"metadata":{"name":"moved","uid":"u","resourceVersion":"7","creationTimestamp":"2020-01-01T00:00:00Z",` +
+		`"deletionTimestamp":"2020-01-01T00:00:00Z","deletionGracePeriodSeconds":5,"labels":{"a":"b"}}}`
+	if a := s.Do("POST", maps, body); a.Code != 400 {
+		t.Errorf("with a resourceVersion: %d %s", a.Code, a.Body)
+	}
+	dry := s.Do("POST", maps+"?dryRun=All", body)
+	if dry.Code != 201 {
+		t.Errorf("a dry run never reaches storage, which refuses the version: %d %s", dry.Code, dry.Body)
+	}
+	made := s.Do("POST", maps, strings.Replace(body, `"resourceVersion":"7",`, "", 1)).Object(t)["metadata"].(map[string]any)
+	if made["deletionTimestamp"] != nil || made["deletionGracePeriodSeconds"] != nil || made["uid"] == "u" {
+		t.Errorf("kept: %v", made)
+	}
+	owned := made["managedFields"].([]any)[0].(map[string]any)["fieldsV1"].(map[string]any)["f:metadata"].(map[string]any)
+	if len(owned) != 1 || owned["f:labels"] == nil {
+		t.Errorf("the client owns %v, want its labels only", owned)
+	}
+}
+
+// TestRepeatedOwnersAreNamed sends an owner twice.
+func TestRepeatedOwnersAreNamed(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	s.Namespace("default")
+	owner := `{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u1"}`
+	made := s.Do("POST", maps, `{"metadata":{"name":"owned","ownerReferences":[`+owner+","+owner+`]}}`)
+	if got := len(made.Object(t)["metadata"].(map[string]any)["ownerReferences"].([]any)); got != 1 {
+		t.Errorf("%d owners", got)
+	}
+	if w := made.Header.Get("Warning"); !strings.Contains(w, "please fix your requests; duplicate UID(s) observed: u1") {
+		t.Errorf("Warning %q", w)
+	}
+}
+
+// TestSelectorsOfKindsWithoutFields shows that name and namespace select of every such kind, whatever its scope.
+func TestSelectorsOfKindsWithoutFields(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	const classes = "/apis/storage.k8s.io/v1/storageclasses"
+	if a := s.Do("POST", classes, `{"metadata":{"name":"c"},"provisioner":"p"}`); a.Code != 201 {
+		t.Fatal(a.Body)
+	}
+	for selector, want := range map[string]int{"metadata.namespace%3Dx": 0, "metadata.namespace!%3Dx": 1, "metadata.namespace%3D": 1, "metadata.name%3Dc": 1} {
+		a := s.Do("GET", classes+"?fieldSelector="+selector, "")
+		if items, _ := a.Object(t)["items"].([]any); a.Code != 200 || len(items) != want {
+			t.Errorf("%s: %d %s, want %d items", selector, a.Code, a.Body, want)
+		}
 	}
 }
 

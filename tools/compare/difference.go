@@ -103,6 +103,9 @@ var (
 	pointers = regexp.MustCompile(`0x[0-9a-f]{6,}|\(0xc[0-9a-f]+\)`)
 	versions = regexp.MustCompile(`(?i)(resourceVersion"?: ?"?)\d+`)
 	// What servers draw by lot: the ends of generated names, cluster IPs above the part of the range that is for fixed ones.
+	// A struct in a message has the field names of upstream's internal types there, those of the API here; documents that a patch
+	// made begin with a quoted brace.
+	structs   = regexp.MustCompile(`(?s)Invalid value: "?\{.*\}"?: `)
 	generated = regexp.MustCompile(`(fine-|Bad_)[a-z0-9]{5}\b`)
 	drawnIPs  = regexp.MustCompile(`10\.20\.[1-9]\d*\.\d+`)
 )
@@ -111,6 +114,7 @@ var (
 // upstream's is one of its internal types.
 func plain(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
+	s = structs.ReplaceAllString(s, "Invalid value: STRUCT: ")
 	s = times.ReplaceAllString(s, "TIME")
 	s = uids.ReplaceAllString(s, "UID")
 	s = pointers.ReplaceAllString(s, "POINTER")
