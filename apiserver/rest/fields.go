@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/septet-io/septet/apiserver/fields"
 	"github.com/septet-io/septet/resource"
@@ -78,40 +77,6 @@ func (r *Resource) fieldManager(subresource string) (*managedfields.FieldManager
 	return m, nil
 }
 
-// reset are the fields, and those of metadata, that writes through a subresource cannot change, so that nobody comes to own
-// them there.
-func (r *Resource) reset(subresource string) (reset, resetMeta []string) {
-	switch {
-	case r.View("status") == nil:
-		return nil, nil
-	case subresource == "":
-		return []string{"status"}, nil
-	case subresource == "status" && r.layout.unstructured:
-		return []string{"metadata", "spec"}, nil
-	case subresource == "status":
-		return r.layout.names, []string{"labels", "ownerReferences", "finalizers", "deletionTimestamp"}
-	}
-	return nil, nil
-}
-
-// resetFields is reset as apimachinery takes it.
-func (r *Resource) resetFields(subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
-	reset, resetMeta := r.reset(subresource)
-	if len(reset)+len(resetMeta) == 0 {
-		return nil
-	}
-	set := fieldpath.NewSet()
-	for _, name := range reset {
-		set.Insert(fieldpath.MakePathOrDie(name))
-	}
-	for _, name := range resetMeta {
-		set.Insert(fieldpath.MakePathOrDie("metadata", name))
-	}
-	return map[fieldpath.APIVersion]fieldpath.Filter{
-		fieldpath.APIVersion(r.GroupVersionKind.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
-	}
-}
-
 // tracker returns the fast way to track the fields of built-in kinds; nil if there is none for this kind.
 func (r *Resource) tracker(subresource string) *fields.Tracker {
 	if found, ok := r.trackers.Load(subresource); ok {
@@ -119,8 +84,9 @@ func (r *Resource) tracker(subresource string) *fields.Tracker {
 	}
 	var t *fields.Tracker
 	if r.Custom == nil {
-		reset, resetMeta := r.reset(subresource)
-		t = fields.New(r.New(), r.GroupVersionKind.GroupVersion().String(), subresource, reset, resetMeta)
+		if reset, resetMeta, ok := flat(r.reset(subresource)); ok {
+			t = fields.New(r.New(), r.GroupVersionKind.GroupVersion().String(), subresource, reset, resetMeta)
+		}
 	}
 	r.trackers.Store(subresource, t)
 	return t

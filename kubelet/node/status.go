@@ -171,7 +171,9 @@ func (n *Node) status(current *v1.NodeStatus) *v1.NodeStatus {
 }
 
 // declaredFeatures tell schedulers which pods can run here (KEP-5328), in order.
-var declaredFeatures = []string{"RestartAllContainersOnContainerExits"}
+var declaredFeatures = []string{
+	"InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers", "RestartAllContainersOnContainerExits",
+}
 
 // addresses: those that the cloud gave the node, where there is one, else its own.
 func (n *Node) addresses(current *v1.NodeStatus) []v1.NodeAddress {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/septet-io/septet/kubelet/cri"
@@ -24,6 +25,8 @@ type resizing struct {
 	// applied is what each container id was last given: a runtime that reports
 	// something else is not asked again.
 	applied map[string]*runtimeapi.LinuxContainerResources
+	// whole are the resources of the pod as a whole that its control group was last given; nil if it has none (KEP-5419).
+	whole *v1.ResourceRequirements
 }
 
 func (r *resizing) conditions() []v1.PodCondition {
@@ -49,7 +52,7 @@ func (w *Worker) applyResize() {
 		return
 	}
 	changes := w.resizes()
-	if len(changes) == 0 {
+	if len(changes) == 0 && apiequality.Semantic.DeepEqual(w.resize.whole, w.pod.Spec.Resources) {
 		if w.resize.progress != nil && len(w.resize.restart) == 0 {
 			w.resize.progress = nil
 			w.host.event(w.pod, "", v1.EventTypeNormal, "ResizeCompleted", "Pod resize completed")
@@ -75,6 +78,7 @@ func (w *Worker) applyResize() {
 			}
 			if err == nil {
 				delete(w.retries, "resize")
+				w.resize.whole = pod.Spec.Resources
 				w.resize.applied = map[string]*runtimeapi.LinuxContainerResources{}
 				for _, c := range changes {
 					w.resize.applied[c.id] = c.wanted
@@ -92,12 +96,13 @@ func (w *Worker) applyResize() {
 }
 
 // resizes compares what is in force with what is allocated. Containers whose
-// policy wants a restart are marked for one.
+// policy wants a restart are marked for one; not init containers that run to their
+// end, which would begin again.
 func (w *Worker) resizes() []change {
 	var changes []change
 	spec.EachContainer(w.pod, func(c *v1.Container, kind spec.Kind) {
 		now := w.runtime.Latest(c.Name)
-		if kind == spec.Ephemeral || kind == spec.Init && !spec.Sidecar(c) || now == nil || now.State != cri.Running || now.Resources == nil || w.busy[c.Name] {
+		if kind == spec.Ephemeral || now == nil || now.State != cri.Running || now.Resources == nil || w.busy[c.Name] {
 			return
 		}
 		wanted := spec.Resources(w.pod, c, w.host.Node)
@@ -109,7 +114,8 @@ func (w *Worker) resizes() []change {
 		if !cpu && !memory {
 			return
 		}
-		if cpu && restarts(c, v1.ResourceCPU) || memory && restarts(c, v1.ResourceMemory) {
+		ends := kind == spec.Init && !spec.Sidecar(c)
+		if !ends && (cpu && restarts(c, v1.ResourceCPU) || memory && restarts(c, v1.ResourceMemory)) {
 			if w.resize.restart == nil {
 				w.resize.restart = map[string]bool{}
 			}

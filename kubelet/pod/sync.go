@@ -102,6 +102,7 @@ func (w *Worker) prepareHost() error {
 	if w.cgroup, err = w.host.Cgroups.EnsurePod(w.pod); err != nil {
 		return fmt.Errorf("unable to ensure pod container exists: %w", err)
 	}
+	w.resize.whole = w.pod.Spec.Resources
 	if spec.UserNamespace(w.pod) {
 		if !w.host.Features(w.handler).UserNamespaces {
 			return fmt.Errorf("the handler %q is not known to support user namespaces", w.handler)

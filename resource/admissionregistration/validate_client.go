@@ -46,10 +46,10 @@ func webhookURL(text string, at *field.Path) field.ErrorList {
 func webhookService(s *admissionv1.ServiceReference, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if s.Name == "" {
-		errs = append(errs, field.Required(at.Child("name"), "service name is required"))
+		errs = append(errs, field.Required(at.Child("name"), ""))
 	}
 	if s.Namespace == "" {
-		errs = append(errs, field.Required(at.Child("namespace"), "service namespace is required"))
+		errs = append(errs, field.Required(at.Child("namespace"), ""))
 	}
 	if s.Port != nil {
 		for _, m := range validation.IsValidPortNum(int(*s.Port)) {

@@ -108,7 +108,7 @@ func (e *expressions) validation(v *admissionv1.Validation, at *field.Path) fiel
 	} else if strings.ContainsAny(strings.TrimSpace(v.Message), "\n\r") {
 		errs = append(errs, field.Invalid(at.Child("message"), v.Message, "must not contain line breaks"))
 	}
-	return append(errs, core.OneOfIfSet(v.Reason, at.Child("reason"), "Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")...)
+	return append(errs, core.OneOfIfSet(v.Reason, at.Child("reason"), "Forbidden", "Invalid", "RequestEntityTooLarge")...)
 }
 
 // maxAnnotations is how many annotations of the audit event a policy may make, maxAnnotationExpression how long each may be written.

@@ -58,7 +58,8 @@ func writesOnly(m *admissionv1.MatchResources, at *field.Path) field.ErrorList {
 	}
 	for i := range m.ResourceRules {
 		for _, operation := range m.ResourceRules[i].Operations {
-			errs = append(errs, core.OneOf(operation, at.Child("resourceRules", "operations"), admissionv1.Create, admissionv1.Update)...)
+			errs = append(errs, core.OneOfIfSet(&operation, at.Child("resourceRules", "operations"),
+				admissionv1.OperationAll, admissionv1.Connect, admissionv1.Create, admissionv1.Update)...)
 		}
 	}
 	return errs

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/resource/core"
@@ -120,7 +121,7 @@ func validateBinding(_ *resource.Request, b *admissionv1.ValidatingAdmissionPoli
 	errs := bound(b.Spec.PolicyName, b.Spec.ParamRef, b.Spec.MatchResources)
 	at, actions := specPath.Child("validationActions"), b.Spec.ValidationActions
 	if len(actions) == 0 {
-		errs = append(errs, field.Required(at, ""))
+		errs = append(errs, field.Required(at, "at least one validation action is required"))
 	}
 	for i, action := range actions {
 		errs = append(errs, core.OneOfIfSet(&action, at.Index(i), admissionv1.Audit, admissionv1.Deny, admissionv1.Warn)...)
@@ -156,10 +157,7 @@ func bound(policy string, ref *admissionv1.ParamRef, m *admissionv1.MatchResourc
 			errs = append(errs, field.Required(at, "one of name or selector must be specified"))
 		}
 		errs = append(errs, core.LabelSelector(ref.Selector, at.Child("selector"))...)
-		if ref.ParameterNotFoundAction == nil {
-			errs = append(errs, field.Required(at.Child("parameterNotFoundAction"), ""))
-		}
-		errs = append(errs, core.OneOfIfSet(ref.ParameterNotFoundAction, at.Child("parameterNotFoundAction"), admissionv1.AllowAction, admissionv1.DenyAction)...)
+		errs = append(errs, core.OneOf(ptr.Deref(ref.ParameterNotFoundAction, ""), at.Child("parameterNotFoundAction"), admissionv1.AllowAction, admissionv1.DenyAction)...)
 	}
 	return append(errs, match(m, specPath.Child("matchResources"))...)
 }

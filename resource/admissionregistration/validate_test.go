@@ -67,7 +67,7 @@ func TestWebhooks(t *testing.T) {
 		"service": {func(h *admissionv1.ValidatingWebhook) {
 			h.ClientConfig = admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Name: "s", Path: ptr.To("/a//b"), Port: ptr.To[int32](0)}}
 		}, []string{
-			"webhooks[0].clientConfig.service.namespace: Required value: service namespace is required",
+			"webhooks[0].clientConfig.service.namespace: Required value",
 			"webhooks[0].clientConfig.service.port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive",
 			`webhooks[0].clientConfig.service.path: Invalid value: "/a//b": segment[1] may not be empty`,
 		}},
@@ -114,5 +114,11 @@ func TestMutatingPolicies(t *testing.T) {
 	expect(t, validateMutatingPolicy(nil, p),
 		`spec.mutations[0].applyConfiguration: Invalid value: "{applyConfiguration}": must not be specified when patchType is JSONPatch`,
 		"spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch")
+	p.Spec.Mutations[0].ApplyConfiguration, p.Spec.Mutations[0].JSONPatch = nil, &admissionv1.JSONPatch{Expression: `[JSONPatch{op: "remove", path: "/x"}]`}
+	rules[0].Operations = []admissionv1.OperationType{"*"}
+	expect(t, validateMutatingPolicy(nil, p))
+	rules[0].Operations = []admissionv1.OperationType{"CONNECT", "DELETE"}
+	expect(t, validateMutatingPolicy(nil, p),
+		`spec.matchConstraints.resourceRules.operations: Unsupported value: "DELETE": supported values: "*", "CONNECT", "CREATE", "UPDATE"`)
 	expect(t, validateMutatingBinding(nil, &admissionv1.MutatingAdmissionPolicyBinding{}), "spec.policyName: Required value")
 }

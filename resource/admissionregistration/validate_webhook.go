@@ -75,10 +75,11 @@ func reviewVersions(list []string, path *field.Path) field.ErrorList {
 	for i, version := range list {
 		if slices.Contains(list[:i], version) {
 			errs = append(errs, field.Invalid(path.Index(i), version, "duplicate version"))
+			continue
 		}
 		errs = append(errs, core.InvalidEach(path.Index(i), version, validation.IsDNS1035Label(version))...)
 	}
-	if len(errs) == 0 && !slices.Contains(list, "v1") && !slices.Contains(list, "v1beta1") {
+	if !slices.Contains(list, "v1") && !slices.Contains(list, "v1beta1") {
 		errs = append(errs, field.Invalid(path, list, "must include at least one of v1, v1beta1"))
 	}
 	return errs

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -43,7 +44,7 @@ func nodeColumns() []resource.Column[*corev1.Node] {
 		resource.Wide("Internal-IP", corev1.NodeStatus{}.SwaggerDoc()["addresses"], address(corev1.NodeInternalIP)),
 		resource.Wide("External-IP", corev1.NodeStatus{}.SwaggerDoc()["addresses"], address(corev1.NodeExternalIP)),
 		resource.Wide("OS-Image", info["osImage"], known(func(i *corev1.NodeSystemInfo) string { return i.OSImage })),
-		resource.Wide("Kernel-Version", info["kernelVersion"], known(func(i *corev1.NodeSystemInfo) string { return i.KernelVersion })),
+		resource.Wide("Kernel-Version", info["kernelVersion"], known(kernelVersion)),
 		resource.Wide("Container-Runtime", info["containerRuntimeVersion"],
 			known(func(i *corev1.NodeSystemInfo) string { return i.ContainerRuntimeVersion })),
 	}
@@ -76,4 +77,12 @@ func nodeRoles(node *corev1.Node) string {
 	}
 	slices.Sort(roles)
 	return orNone(strings.Join(slices.Compact(roles), ","))
+}
+
+// kernelVersion is the version with the architecture, where it is known.
+func kernelVersion(info *corev1.NodeSystemInfo) string {
+	if info.Architecture == "" {
+		return info.KernelVersion
+	}
+	return cmp.Or(info.KernelVersion, "<unknown>") + " (" + info.Architecture + ")"
 }

@@ -31,7 +31,7 @@ func defaultNode(node *corev1.Node) {
 	case spec.PodCIDR != "" && (len(spec.PodCIDRs) == 0 || spec.PodCIDRs[0] != spec.PodCIDR):
 		spec.PodCIDRs = []string{spec.PodCIDR}
 	}
-	if node.Status.Allocatable == nil {
+	if len(node.Status.Allocatable) == 0 {
 		node.Status.Allocatable = maps.Clone(node.Status.Capacity)
 	}
 	roundResources(node.Status.Capacity)

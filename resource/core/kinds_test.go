@@ -216,8 +216,42 @@ func TestNodesKeepTheirRange(t *testing.T) {
 	expect(t, validateNodeUpdate(nil, node, old),
 		`spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid`,
 		`spec.providerID: Forbidden: node updates may not change providerID except from "" to valid`,
-		`spec.taints[1]: Duplicate value: {"key":"a","effect":"NoSchedule"}: taints must be unique by key and effect pair`,
-		`spec.taints[2].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`)
+		`metadata.taints[1]: Duplicate value: {"key":"a","effect":"NoSchedule"}: taints must be unique by key and effect pair`,
+		`metadata.taints[2].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`)
+}
+
+func TestNodesDeclareFeaturesInOrder(t *testing.T) {
+	t.Parallel()
+	node := &corev1.Node{Status: corev1.NodeStatus{DeclaredFeatures: []string{"GangScheduling", "Resize/memory"}}}
+	expect(t, validateNode(nil, node))
+	expect(t, validateNodeUpdate(nil, node, node))
+	node.Status.DeclaredFeatures = []string{"B", "B", "A", "resize"}
+	expect(t, validateNode(nil, node),
+		`status.declaredFeatures[1]: Duplicate value: "B"`,
+		`status.declaredFeatures[2]: Invalid value: "A": list must be sorted alphabetically`,
+		`status.declaredFeatures[3]: Invalid value: "resize": invalid feature name "resize": must start with an UpperCamelCase segment, with subsequent segments `+
+			`separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes`)
+}
+
+// The source of a kubelet's configuration is gone: nobody can set it any longer, only keep it.
+func TestNodesLoseTheirConfigSource(t *testing.T) {
+	t.Parallel()
+	kind := Nodes()
+	with := func() *corev1.Node {
+		return &corev1.Node{Spec: corev1.NodeSpec{ConfigSource: &corev1.NodeConfigSource{}}, Status: corev1.NodeStatus{Config: &corev1.NodeConfigStatus{}}}
+	}
+	made, changed, kept := with(), with(), with()
+	kind.PrepareCreate(nil, made)
+	kind.PrepareUpdate(nil, changed, &corev1.Node{})
+	kind.PrepareUpdate(nil, kept, with())
+	if made.Spec.ConfigSource != nil || made.Status.Config != nil || changed.Spec.ConfigSource != nil || kept.Spec.ConfigSource == nil {
+		t.Errorf("created %v, set %v, kept %v", made.Spec, changed.Spec, kept.Spec)
+	}
+	reported := with()
+	kind.View("status").Prepare(nil, reported, &corev1.Node{})
+	if reported.Status.Config != nil {
+		t.Error("a status brought a configuration back")
+	}
 }
 
 func TestLimitRangesAreInOrder(t *testing.T) {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,8 +17,17 @@ import (
 )
 
 func validateNode(_ *resource.Request, node *corev1.Node) field.ErrorList {
-	errs := taints(node.Spec.Taints, specPath.Child("taints"))
+	errs := taints(node.Spec.Taints, nodeTaints)
 	errs = append(errs, nodeResources(node)...)
+	return append(errs, nodeSpec(node)...)
+}
+
+// nodeTaints is where errors in taints are reported: clients know them from there.
+var nodeTaints = field.NewPath("metadata", "taints")
+
+// nodeSpec checks what must hold on every write.
+func nodeSpec(node *corev1.Node) field.ErrorList {
+	errs := declaredFeatures(node.Status.DeclaredFeatures, statusPath.Child("declaredFeatures"))
 	path, cidrs := specPath.Child("podCIDRs"), node.Spec.PodCIDRs
 	for i, cidr := range cidrs {
 		errs = append(errs, validation.IsValidCIDRForLegacyField(path.Index(i), cidr, false, nil)...)
@@ -29,6 +39,29 @@ func validateNode(_ *resource.Request, node *corev1.Node) field.ErrorList {
 		}
 		if !dual || len(cidrs) > 2 {
 			errs = append(errs, field.Invalid(path, cidrs, "may specify no more than one CIDR for each IP family"))
+		}
+	}
+	return errs
+}
+
+// declaredFeature is the form of a feature's name: words in camel case, parted by slashes, the first with a capital.
+var declaredFeature = regexp.MustCompile(`^[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*$`)
+
+// declaredFeatures checks what a kubelet says that it can do (KEP-5328): sorted names, each once.
+func declaredFeatures(list []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range list {
+		switch {
+		case len(name) > validation.DNS1123SubdomainMaxLength:
+			errs = append(errs, field.Invalid(path.Index(i), name, fmt.Sprintf("invalid feature name %q: must be no more than %d characters", name, validation.DNS1123SubdomainMaxLength)))
+		case !declaredFeature.MatchString(name):
+			errs = append(errs, field.Invalid(path.Index(i), name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, "+
+				"with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name)))
+		}
+		if i > 0 && list[i-1] == name {
+			errs = append(errs, field.Duplicate(path.Index(i), name))
+		} else if i > 0 && list[i-1] > name {
+			errs = append(errs, field.Invalid(path.Index(i), name, "list must be sorted alphabetically"))
 		}
 	}
 	return errs
@@ -72,7 +105,7 @@ func nodeResources(node *corev1.Node) field.ErrorList {
 
 // validateNodeUpdate: what a cloud or the range allocator once gave a node stays.
 func validateNodeUpdate(_ *resource.Request, node, old *corev1.Node) field.ErrorList {
-	errs := nodeResources(node)
+	errs := append(nodeResources(node), nodeSpec(node)...)
 	seen := sets.New[corev1.NodeAddress]()
 	for i, address := range node.Status.Addresses {
 		if seen.Has(address) {
@@ -86,7 +119,7 @@ func validateNodeUpdate(_ *resource.Request, node, old *corev1.Node) field.Error
 	if old.Spec.ProviderID != "" && node.Spec.ProviderID != old.Spec.ProviderID {
 		errs = append(errs, field.Forbidden(specPath.Child("providerID"), "node updates may not change providerID except from \"\" to valid"))
 	}
-	errs = append(errs, taints(node.Spec.Taints, specPath.Child("taints"))...)
+	errs = append(errs, taints(node.Spec.Taints, nodeTaints)...)
 	if node.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
 		errs = append(errs, field.Forbidden(specPath.Child("externalID"), "may not be updated"))
 	}

@@ -1,11 +1,14 @@
 package discovery
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
@@ -18,8 +21,8 @@ func EndpointSlices() *resource.Kind {
 		Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice", Plural: "endpointslices",
 		Scope:    resource.Namespaced,
 		Validate: validateSlice, ValidateUpdate: validateSliceUpdate,
-		Generation: true,
-		Default:    defaultEndpointSlice,
+		Generation: true, PrepareCreate: prepareSlice, PrepareUpdate: prepareSliceUpdate,
+		Default: defaultEndpointSlice,
 		Columns: []resource.Column[*discoveryv1.EndpointSlice]{
 			resource.Name[*discoveryv1.EndpointSlice](),
 			resource.Text("AddressType", doc["addressType"], func(s *discoveryv1.EndpointSlice) string { return string(s.AddressType) }),
@@ -40,6 +43,44 @@ func defaultEndpointSlice(slice *discoveryv1.EndpointSlice) {
 			port.Protocol = ptr.To(corev1.ProtocolTCP)
 		}
 	}
+}
+
+// prepareSlice drops what only v1beta1 could set.
+func prepareSlice(_ *resource.Request, slice *discoveryv1.EndpointSlice) {
+	for i := range slice.Endpoints {
+		slice.Endpoints[i].DeprecatedTopology = nil
+	}
+}
+
+// prepareSliceUpdate keeps the topology of old slices until their endpoints change; then it leaves the node's name, at least.
+// Labels count for the generation, since they say whose endpoints these are.
+func prepareSliceUpdate(_ *resource.Request, slice, old *discoveryv1.EndpointSlice) {
+	same := equality.Semantic.DeepEqual(slice.Endpoints, old.Endpoints)
+	if !same {
+		keepNodeNames(slice, old)
+	}
+	if !same || slice.AddressType != old.AddressType || !equality.Semantic.DeepEqual(slice.Ports, old.Ports) ||
+		!equality.Semantic.DeepEqual(slice.Labels, old.Labels) {
+		slice.Generation = old.Generation + 1
+	}
+}
+
+// keepNodeNames moves names of nodes that the old slice had in its topology to where they belong, and drops the topology.
+func keepNodeNames(slice, old *discoveryv1.EndpointSlice) {
+	var known []string
+	for i := range old.Endpoints {
+		if name, ok := old.Endpoints[i].DeprecatedTopology[corev1.LabelHostname]; ok && name != "" {
+			known = append(known, name)
+		}
+	}
+	for i := range slice.Endpoints {
+		endpoint := &slice.Endpoints[i]
+		name, ok := endpoint.DeprecatedTopology[corev1.LabelHostname]
+		if ok && endpoint.NodeName == nil && slices.Contains(known, name) && len(validation.NameIsDNSSubdomain(name, false)) == 0 {
+			endpoint.NodeName = &name
+		}
+	}
+	prepareSlice(nil, slice)
 }
 
 // shown is how many ports or addresses fit into a column.

@@ -139,7 +139,7 @@ func slicePorts(list []discoveryv1.EndpointPort, path *field.Path) field.ErrorLi
 		if port.Protocol == nil {
 			errs = append(errs, field.Required(at.Child("protocol"), ""))
 		} else {
-			errs = append(errs, core.OneOf(*port.Protocol, at.Child("protocol"), corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+			errs = append(errs, core.OneOfIfSet(port.Protocol, at.Child("protocol"), corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 		}
 		if port.AppProtocol != nil {
 			errs = append(errs, core.QualifiedName(*port.AppProtocol, at.Child("appProtocol"))...)

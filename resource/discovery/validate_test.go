@@ -43,3 +43,36 @@ func TestSlices(t *testing.T) {
 		`ports[1].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`,
 		`addressType: Invalid value: "IPv6": field is immutable`)
 }
+
+// Version v1 has no topology: it goes with the first change, and leaves the name of the node that it told.
+func TestTopologyIsDropped(t *testing.T) {
+	t.Parallel()
+	kind := EndpointSlices()
+	slice := func() *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{{
+			Addresses: []string{"10.0.0.1"}, DeprecatedTopology: map[string]string{"kubernetes.io/hostname": "node-1"},
+		}}}
+	}
+	made := slice()
+	kind.PrepareCreate(nil, made)
+	if made.Endpoints[0].DeprecatedTopology != nil || made.Endpoints[0].NodeName != nil {
+		t.Errorf("created with %+v", made.Endpoints[0])
+	}
+	same := slice()
+	kind.PrepareUpdate(nil, same, slice())
+	if same.Endpoints[0].DeprecatedTopology == nil || same.Generation != 0 {
+		t.Errorf("without a change: %+v", same)
+	}
+	changed := slice()
+	changed.Endpoints[0].Addresses[0] = "10.0.0.2"
+	kind.PrepareUpdate(nil, changed, slice())
+	if e := changed.Endpoints[0]; e.DeprecatedTopology != nil || ptr.Deref(e.NodeName, "") != "node-1" || changed.Generation != 1 {
+		t.Errorf("after a change: %+v", changed)
+	}
+	labelled := slice()
+	labelled.Labels = map[string]string{"kubernetes.io/service-name": "other"}
+	kind.PrepareUpdate(nil, labelled, slice())
+	if labelled.Generation != 1 {
+		t.Error("labels do not count for the generation")
+	}
+}

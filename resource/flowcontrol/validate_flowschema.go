@@ -24,7 +24,7 @@ func validateSchema(_ *resource.Request, schema *flowcontrolv1.FlowSchema) field
 		errs = append(errs, field.Invalid(at, n, "only the schema named 'exempt' may have matchingPrecedence 1"))
 	}
 	if m := spec.DistinguisherMethod; m != nil {
-		errs = append(errs, core.OneOf(m.Type, specPath.Child("distinguisherMethod", "type"),
+		errs = append(errs, core.OneOfIfSet(&m.Type, specPath.Child("distinguisherMethod", "type"),
 			flowcontrolv1.FlowDistinguisherMethodByNamespaceType, flowcontrolv1.FlowDistinguisherMethodByUserType)...)
 	}
 	if level := specPath.Child("priorityLevelConfiguration", "name"); spec.PriorityLevelConfiguration.Name == "" {
@@ -83,7 +83,7 @@ func listOrAll(list []string, at *field.Path, what, missing string) field.ErrorL
 }
 
 func subject(s *flowcontrolv1.Subject, path *field.Path) field.ErrorList {
-	errs := core.OneOf(s.Kind, path.Child("kind"), flowcontrolv1.SubjectKindGroup, flowcontrolv1.SubjectKindServiceAccount, flowcontrolv1.SubjectKindUser)
+	errs := core.OneOfIfSet(&s.Kind, path.Child("kind"), flowcontrolv1.SubjectKindGroup, flowcontrolv1.SubjectKindServiceAccount, flowcontrolv1.SubjectKindUser)
 	if len(errs) > 0 {
 		return errs
 	}

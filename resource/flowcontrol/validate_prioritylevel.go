@@ -22,7 +22,7 @@ const (
 func validateLevel(_ *resource.Request, level *flowcontrolv1.PriorityLevelConfiguration) field.ErrorList {
 	spec := &level.Spec
 	exempt, limited := specPath.Child("exempt"), specPath.Child("limited")
-	errs := core.OneOf(spec.Type, specPath.Child("type"), flowcontrolv1.PriorityLevelEnablementExempt, flowcontrolv1.PriorityLevelEnablementLimited)
+	errs := core.OneOfIfSet(&spec.Type, specPath.Child("type"), flowcontrolv1.PriorityLevelEnablementExempt, flowcontrolv1.PriorityLevelEnablementLimited)
 	switch spec.Type {
 	case flowcontrolv1.PriorityLevelEnablementExempt:
 		if spec.Limited != nil {
@@ -65,7 +65,7 @@ func limits(l *flowcontrolv1.LimitedPriorityLevelConfiguration, at *field.Path) 
 		errs = append(errs, field.Invalid(at.Child("borrowingLimitPercent"), *b, "if specified, must be a non-negative integer"))
 	}
 	response, queuing := at.Child("limitResponse"), at.Child("limitResponse", "queuing")
-	errs = append(errs, core.OneOf(l.LimitResponse.Type, response.Child("type"), flowcontrolv1.LimitResponseTypeQueue, flowcontrolv1.LimitResponseTypeReject)...)
+	errs = append(errs, core.OneOfIfSet(&l.LimitResponse.Type, response.Child("type"), flowcontrolv1.LimitResponseTypeQueue, flowcontrolv1.LimitResponseTypeReject)...)
 	switch l.LimitResponse.Type {
 	case flowcontrolv1.LimitResponseTypeReject:
 		if l.LimitResponse.Queuing != nil {

@@ -76,5 +76,12 @@ func validateServiceCIDRUpdate(r *resource.Request, c, old *networkingv1.Service
 	if len(old.Spec.CIDRs) == 1 && len(c.Spec.CIDRs) == 2 && slices.Equal(old.Spec.CIDRs, c.Spec.CIDRs[:1]) {
 		return validateServiceCIDR(r, c)
 	}
-	return core.Immutable(c.Spec.CIDRs, old.Spec.CIDRs, specPath.Child("cidrs"))
+	if len(old.Spec.CIDRs) != len(c.Spec.CIDRs) {
+		return core.Immutable(c.Spec.CIDRs, old.Spec.CIDRs, specPath.Child("cidrs"))
+	}
+	var errs field.ErrorList
+	for i, cidr := range c.Spec.CIDRs {
+		errs = append(errs, core.Immutable(cidr, old.Spec.CIDRs[i], specPath.Child("cidrs").Index(i))...)
+	}
+	return errs
 }

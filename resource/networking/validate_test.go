@@ -131,7 +131,7 @@ func TestServiceAddresses(t *testing.T) {
 	expect(t, validateServiceCIDR(nil, cidr("10.0.0.0/8", "11.0.0.0/8")),
 		`spec.cidrs: Invalid value: ["10.0.0.0/8","11.0.0.0/8"]: may specify no more than one IP for each IP family, i.e [10.0.0.0/8 11.0.0.0/8]`)
 	expect(t, validateServiceCIDRUpdate(nil, cidr("10.0.0.0/8", "fd00::/112"), cidr("10.0.0.0/8")))
-	expect(t, validateServiceCIDRUpdate(nil, cidr("11.0.0.0/8"), cidr("10.0.0.0/8")), `spec.cidrs: Invalid value: ["11.0.0.0/8"]: field is immutable`)
+	expect(t, validateServiceCIDRUpdate(nil, cidr("11.0.0.0/8"), cidr("10.0.0.0/8")), `spec.cidrs[0]: Invalid value: "11.0.0.0/8": field is immutable`)
 	expect(t, validateIPAddress(nil, &networkingv1.IPAddress{}), "spec.parentRef: Required value")
 	expect(t, validateIPAddress(nil, &networkingv1.IPAddress{Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{Resource: "services"}}}),
 		"spec.parentRef.name: Required value")

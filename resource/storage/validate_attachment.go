@@ -16,16 +16,12 @@ const (
 	maxVolumeError        = 1 << 20
 )
 
-// validateAttachment checks the attacher's name as a driver's as well, as version v1 of the API does.
 func validateAttachment(_ *resource.Request, a *storagev1.VolumeAttachment) field.ErrorList {
 	spec := &a.Spec
-	errs := provisioner(spec.Attacher, specPath.Child("attacher"))
+	errs := core.CSIDriverName(spec.Attacher, specPath.Child("attacher"))
 	errs = append(errs, attachmentSource(&spec.Source, specPath.Child("source"))...)
 	errs = append(errs, core.InvalidEach(specPath.Child("nodeName"), spec.NodeName, apivalidation.NameIsDNSSubdomain(spec.NodeName, false))...)
 	errs = append(errs, attachmentStatus(&a.Status)...)
-	if spec.Attacher != "" {
-		errs = append(errs, core.CSIDriverName(spec.Attacher, specPath.Child("attacher"))...)
-	}
 	if name := spec.Source.PersistentVolumeName; name != nil {
 		errs = append(errs, core.InvalidEach(specPath.Child("source", "persistentVolumeName"), *name, apivalidation.NameIsDNSSubdomain(*name, false))...)
 	}

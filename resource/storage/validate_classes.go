@@ -2,6 +2,7 @@ package storage
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,7 +56,8 @@ func provisioner(name string, at *field.Path) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(at, "")}
 	}
-	return core.InvalidEach(at, name, validation.IsQualifiedName(strings.ToLower(name)))
+	name = strings.ToLower(name)
+	return core.InvalidEach(at, name, validation.IsQualifiedName(name))
 }
 
 func parameters(list map[string]string, needed bool, at *field.Path) field.ErrorList {
@@ -92,10 +94,8 @@ func topologies(terms []corev1.TopologySelectorTerm, path *field.Path) field.Err
 			}
 			this[e.Key] = sets.New(e.Values...)
 		}
-		for _, other := range before {
-			if apiequality.Semantic.DeepEqual(this, other) {
-				errs = append(errs, field.Duplicate(at, ""))
-			}
+		if len(this) == 0 || slices.ContainsFunc(before, func(other map[string]sets.Set[string]) bool { return apiequality.Semantic.DeepEqual(this, other) }) {
+			errs = append(errs, field.Duplicate(at, "")) // a term without expressions repeats what no terms at all say
 		}
 		before = append(before, this)
 	}
@@ -129,5 +129,5 @@ func validateAttributesClassUpdate(_ *resource.Request, class, old *storagev1.Vo
 	if !maps.Equal(class.Parameters, old.Parameters) {
 		errs = append(errs, fixed("parameters"))
 	}
-	return errs
+	return append(errs, validateAttributesClass(nil, class)...)
 }

@@ -26,7 +26,7 @@ const (
 
 func validateCSIDriver(_ *resource.Request, driver *storagev1.CSIDriver) field.ErrorList {
 	spec := &driver.Spec
-	errs := core.CSIDriverName(driver.Name, field.NewPath("name"))
+	var errs field.ErrorList
 	needed := func(ok bool, name string) {
 		if !ok {
 			errs = append(errs, field.Required(specPath.Child(name), ""))
@@ -106,11 +106,14 @@ func nodeDriver(driver *storagev1.CSINodeDriver, at *field.Path) field.ErrorList
 	}
 	seen := sets.New[string]()
 	for _, key := range driver.TopologyKeys {
+		if key == "" {
+			errs = append(errs, field.Required(at, ""))
+		}
 		if seen.Has(key) {
-			errs = append(errs, field.Duplicate(at.Child("topologyKeys"), key))
+			errs = append(errs, field.Duplicate(at, key))
 		}
 		seen.Insert(key)
-		errs = append(errs, core.QualifiedName(key, at.Child("topologyKeys"))...)
+		errs = append(errs, core.QualifiedName(key, at)...)
 	}
 	return errs
 }
@@ -126,7 +129,7 @@ func validateCSINodeUpdate(r *resource.Request, node, old *storagev1.CSINode) fi
 			same := now
 			same.Allocatable = before.Allocatable
 			if !apiequality.Semantic.DeepEqual(same, before) {
-				errs = append(errs, field.Invalid(field.NewPath("CSINodeDriver"), now, "field is immutable"))
+				errs = append(errs, field.Invalid(specPath.Child("drivers"), now, "field is immutable"))
 			}
 		}
 	}

@@ -45,6 +45,9 @@ func TestStorageClasses(t *testing.T) {
 		"volumeBindingMode: Required value",
 		`allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: "a"`,
 		"allowedTopologies[1].matchLabelExpressions[0].values: Required value")
+	anywhere := class.DeepCopy()
+	anywhere.AllowedTopologies = make([]corev1.TopologySelectorTerm, 1)
+	expect(t, validateStorageClass(nil, anywhere), `allowedTopologies[0].matchLabelExpressions: Duplicate value: ""`)
 	changed := class.DeepCopy()
 	changed.Provisioner, changed.Parameters = "other.example.com", nil
 	changed.ReclaimPolicy = ptr.To(corev1.PersistentVolumeReclaimRetain)
@@ -57,7 +60,8 @@ func TestStorageClasses(t *testing.T) {
 		`reclaimPolicy: Invalid value: "Retain": field is immutable`,
 		`volumeBindingMode: Invalid value: "WaitForFirstConsumer": field is immutable`)
 	expect(t, validateAttributesClass(nil, &storagev1.VolumeAttributesClass{DriverName: "x"}), "parameters: Required value: must contain at least one key/value pair")
-	expect(t, validateAttributesClassUpdate(nil, &storagev1.VolumeAttributesClass{DriverName: "x"}, &storagev1.VolumeAttributesClass{}), "driverName: Forbidden: updates to driverName are forbidden.")
+	expect(t, validateAttributesClassUpdate(nil, &storagev1.VolumeAttributesClass{DriverName: "x"}, &storagev1.VolumeAttributesClass{}),
+		"driverName: Forbidden: updates to driverName are forbidden.", "parameters: Required value: must contain at least one key/value pair")
 }
 
 // A CSIDriver's generation counts changes only, so it begins at nothing, and a new request for tokens is warned of.
@@ -111,10 +115,10 @@ func TestCSINodes(t *testing.T) {
 	counted.Allocatable = &storagev1.VolumeNodeResources{Count: ptr.To[int32](3)}
 	other.NodeID = "m"
 	expect(t, validateCSINodeUpdate(nil, node(counted), node(good)))
-	expect(t, validateCSINodeUpdate(nil, node(other), node(good)), "CSINodeDriver: field is immutable")
+	expect(t, validateCSINodeUpdate(nil, node(other), node(good)), "spec.drivers: field is immutable")
 	expect(t, validateCSINode(nil, node(good, storagev1.CSINodeDriver{Name: "a", TopologyKeys: []string{"z", "z"}})),
 		"spec.drivers[1].nodeID: Required value",
-		`spec.drivers[1].topologyKeys: Duplicate value: "z"`,
+		`spec.drivers[1]: Duplicate value: "z"`,
 		`spec.drivers[1].name: Duplicate value: "a"`)
 }
 
