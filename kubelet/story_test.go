@@ -305,6 +305,45 @@ func TestResourcesChangeInPlace(t *testing.T) {
 	_ = created
 }
 
+// A pod as a whole gets more, then an init container that runs: neither starts anew.
+func TestPodsAndInitContainersChangeInPlace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, criFake.Config{})
+	list := func(cpu string) v1.ResourceRequirements {
+		l := v1.ResourceList{v1.ResourceCPU: resource.MustParse(cpu), v1.ResourceMemory: resource.MustParse("64Mi")}
+		return v1.ResourceRequirements{Requests: l, Limits: l}
+	}
+	b.pod("web", func(p *v1.Pod) {
+		p.Spec.Resources = ptr.To(list("300m"))
+		p.Spec.InitContainers = []v1.Container{{Name: "setup", Image: "app:1", Resources: list("100m")}}
+	})
+	setup := func(p *v1.Pod) v1.ContainerStatus { return p.Status.InitContainerStatuses[0] }
+	pod := b.until("web", "being set up", func(p *v1.Pod) bool {
+		return p != nil && len(p.Status.InitContainerStatuses) == 1 && setup(p).State.Running != nil
+	})
+	change := func(to func(*v1.Pod)) {
+		t.Helper()
+		pod = b.until("web", "there", func(p *v1.Pod) bool { return p != nil })
+		to(pod)
+		pod.Generation++
+		if _, err := b.api.CoreV1().Pods("default").Update(context.Background(), pod, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(p *v1.Pod) { p.Spec.Resources = ptr.To(list("400m")) })
+	b.until("web", "resized as a whole", func(p *v1.Pod) bool {
+		return p.Status.AllocatedResources.Cpu().MilliValue() == 400 && conditionOf(p, v1.PodResizeInProgress) == "" && b.runtime.Calls("UpdatePodSandboxResources") > 0
+	})
+	change(func(p *v1.Pod) { p.Spec.InitContainers[0].Resources = list("200m") })
+	pod = b.until("web", "resized while set up", func(p *v1.Pod) bool {
+		r := setup(p).Resources
+		return r != nil && r.Limits.Cpu().MilliValue() == 200 && conditionOf(p, v1.PodResizeInProgress) == ""
+	})
+	if setup(pod).RestartCount != 0 || setup(pod).State.Running == nil {
+		t.Errorf("status: %s", describe(pod))
+	}
+}
+
 // conformance: Ephemeral Container Creation
 func TestAnEphemeralContainerJoins(t *testing.T) {
 	t.Parallel()
