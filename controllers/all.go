@@ -204,6 +204,10 @@ var all = []Entry{
 		New: func(e *Env) ([]reconcile.Controller, error) { return one(persistentvolume.NewVolumeProtection(e.Set)) },
 	},
 	{
+		Name: "volumeattributesclass-protection-controller", Account: "volumeattributesclass-protection-controller",
+		New: func(e *Env) ([]reconcile.Controller, error) { return one(persistentvolume.NewClassProtection(e.Set)) },
+	},
+	{
 		Name: "ephemeral-volume-controller", Alias: "ephemeral-volume", Account: "ephemeral-volume-controller",
 		Flag: "concurrent-ephemeralvolume-syncs", Workers: 5,
 		New: func(e *Env) ([]reconcile.Controller, error) {

@@ -20,8 +20,7 @@ const missing = `
 	selinux-warning-controller
 	storage-version-migrator-controller svm
 	storageversion-garbage-collector-controller storage-version-gc
-	ttl-controller ttl
-	volumeattributesclass-protection-controller`
+	ttl-controller ttl`
 
 func among(names, name string) bool {
 	for _, n := range strings.Fields(names) {
