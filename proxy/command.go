@@ -68,7 +68,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&s.MetricsBindAddress, "metrics-bind-address", s.MetricsBindAddress, "address and port of the metrics; empty serves none")
 	flags.BoolVar(&s.BindAddressHardFail, "bind-address-hard-fail", false, "exit if a port cannot be opened")
 	flags.BoolVar(&s.EnableProfiling, "profiling", false, "serve profiles at /debug/pprof on the metrics port")
-	flags.StringVar(&o.mode, "proxy-mode", "", "nftables, which is also the default")
+	flags.StringVar(&o.mode, "proxy-mode", "", "nftables, which is also the default; iptables is taken for it")
 	flags.StringVar(&s.ClusterCIDR, "cluster-cidr", "", "range of the cluster's Pods; two, with a comma, for dual stack")
 	flags.StringVar(&o.detectLocal, "detect-local-mode", "", "how traffic of Pods is recognized: ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix")
 	flags.StringVar(&s.DetectLocal.BridgeInterface, "pod-bridge-interface", "", "bridge of the Pods, for BridgeInterface")

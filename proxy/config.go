@@ -39,6 +39,9 @@ type Config struct {
 	Backend Backend
 }
 
+// The modes of writing rules. Services do the same in both, and installers name iptables without needing it, so that it is taken for nftables.
+const modeNFTables, modeIPTables = "nftables", "iptables"
+
 // The modes of finding out which packets come from Pods (detectLocalMode).
 const (
 	localClusterCIDR = "ClusterCIDR"
@@ -151,16 +154,22 @@ func parse(c *v1alpha1.KubeProxyConfiguration) (settings, error) {
 		errs = append(errs, err)
 		s.node = strings.ToLower(host)
 	}
-	if c.Mode != "" && c.Mode != "nftables" {
+	switch c.Mode {
+	case "", modeNFTables, modeIPTables:
+	default:
 		errs = append(errs, fmt.Errorf("mode: %q is not supported: leave it empty or set nftables", c.Mode))
 	}
-	bit := *c.NFTables.MasqueradeBit
+	field, bit, all := "nftables", *c.NFTables.MasqueradeBit, c.NFTables.MasqueradeAll
+	if c.Mode == modeIPTables {
+		field, bit, all = "iptables", *c.IPTables.MasqueradeBit, c.IPTables.MasqueradeAll
+		s.minSync = c.IPTables.MinSyncPeriod.Duration
+	}
 	if bit < 0 || bit > 31 {
-		errs = append(errs, fmt.Errorf("nftables.masqueradeBit: %d must be within the range [0, 31]", bit))
+		errs = append(errs, fmt.Errorf("%s.masqueradeBit: %d must be within the range [0, 31]", field, bit))
 	} else {
 		s.plan.MasqueradeMark = 1 << bit
 	}
-	s.plan.Node, s.plan.MasqueradeAll = s.node, c.NFTables.MasqueradeAll
+	s.plan.Node, s.plan.MasqueradeAll = s.node, all
 	errs = append(errs, s.parseLocal(c), s.parseNodePorts(c.NodePortAddresses))
 	s.conntrack = conntrack.Settings{
 		TCPEstablished: c.Conntrack.TCPEstablishedTimeout.Duration, TCPCloseWait: c.Conntrack.TCPCloseWaitTimeout.Duration,

@@ -53,6 +53,8 @@ func TestParse(t *testing.T) {
 	}{
 		"nothing":      {func(*v1alpha1.KubeProxyConfiguration) {}, ""},
 		"mode":         {func(c *v1alpha1.KubeProxyConfiguration) { c.Mode = "ipvs" }, `mode: "ipvs" is not supported`},
+		"iptables":     {func(c *v1alpha1.KubeProxyConfiguration) { c.Mode = "iptables" }, ""},
+		"its bit":      {func(c *v1alpha1.KubeProxyConfiguration) { c.Mode, *c.IPTables.MasqueradeBit = "iptables", 40 }, "iptables.masqueradeBit: 40"},
 		"bit":          {func(c *v1alpha1.KubeProxyConfiguration) { *c.NFTables.MasqueradeBit = 32 }, "nftables.masqueradeBit: 32"},
 		"cluster":      {func(c *v1alpha1.KubeProxyConfiguration) { c.ClusterCIDR = "10.0.0.0/8,x" }, `clusterCIDR: "x" must be`},
 		"bridge":       {func(c *v1alpha1.KubeProxyConfiguration) { c.DetectLocalMode = localBridge }, "detectLocal.bridgeInterface: must be set"},

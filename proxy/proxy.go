@@ -43,6 +43,9 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("kube-proxy configuration: %w", err)
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithName(component))
+	if config.Settings.Mode == modeIPTables {
+		klog.FromContext(ctx).Info("The rules of the mode iptables are written with nftables")
+	}
 	if err := conntrack.Apply(settings.conntrack); err != nil {
 		klog.FromContext(ctx).V(2).Info("Connection tracking keeps its settings", "err", err)
 	}
