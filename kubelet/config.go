@@ -148,9 +148,11 @@ func validate(c *kubeletconfig.KubeletConfiguration) error {
 		return fmt.Errorf("invalid configuration: maxPods %v must be greater than 0", c.MaxPods)
 	case *c.ContainerLogMaxFiles < 2:
 		return fmt.Errorf("invalid configuration: containerLogMaxFiles %v must be greater than 1", *c.ContainerLogMaxFiles)
+	case c.CgroupDriver != driverFiles && c.CgroupDriver != driverSystemd:
+		return fmt.Errorf("invalid configuration: cgroupDriver %q must be %s or %s", c.CgroupDriver, driverFiles, driverSystemd)
 	}
 	for name, value := range map[string][2]string{
-		"cgroupDriver": {c.CgroupDriver, "cgroupfs"}, "cpuManagerPolicy": {c.CPUManagerPolicy, "none"},
+		"cpuManagerPolicy": {c.CPUManagerPolicy, "none"},
 		"memoryManagerPolicy": {c.MemoryManagerPolicy, "None"}, "topologyManagerPolicy": {c.TopologyManagerPolicy, "none"},
 	} {
 		// Better refused than accepted and not done.

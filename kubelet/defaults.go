@@ -132,7 +132,7 @@ func defaultNode(c *kubeletconfig.KubeletConfiguration) {
 
 func defaultManagers(c *kubeletconfig.KubeletConfiguration) {
 	or(&c.CgroupsPerQOS, true)
-	orIf(&c.CgroupDriver, "cgroupfs")
+	orIf(&c.CgroupDriver, driverFiles)
 	orIf(&c.CPUManagerPolicy, "none")
 	duration(&c.CPUManagerReconcilePeriod, 10*time.Second)
 	orIf(&c.MemoryManagerPolicy, kubeletconfig.NoneMemoryManagerPolicy)

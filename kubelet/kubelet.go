@@ -141,6 +141,9 @@ func (k *Kubelet) takeOver(ctx context.Context) error {
 		}
 		wait = min(2*wait, time.Second)
 	}
+	if err := k.checkDriver(ctx); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(podsDir(k.config.RootDir))
 	if err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("pods' folders: %w", err)
