@@ -121,6 +121,7 @@ func (a *Args) applyServing(config *Config) error {
 func (a *Args) applyAccess(config *Config, standard *Standard) error {
 	standard.NoAnonymous, standard.TokenFile, standard.MaxTokenSeconds = !a.anonymous, a.tokenFile, a.maxTokenSeconds()
 	standard.OIDC = &a.oidc
+	a.applyLasting(standard)
 	if len(a.modes) > 0 {
 		standard.Modes = a.modes
 	}

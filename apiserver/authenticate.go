@@ -49,7 +49,7 @@ func (o *opening) tokens(providers *oidc.Set) (*authn.Bearer, error) {
 	}
 	if len(o.keys) > 0 {
 		bearer.Kinds = append(bearer.Kinds, &serviceaccount.Verifier{
-			Issuers: o.Issuers, Audiences: o.Audiences, Keys: o.keys, Objects: o, Lookup: !o.NoLookup,
+			Issuers: o.Issuers, Audiences: o.Audiences, Keys: o.keys, Objects: o, Lookup: !o.NoLookup, MarkUsed: o.markUsed,
 		})
 	}
 	if o.BootstrapTokens {

@@ -109,6 +109,7 @@ func (o *options) config() (Config, Standard, error) {
 		MaxTokenSeconds: o.maxTokenSeconds(), Modes: o.modes, KubeletAddressTypes: o.kubeletAddresses,
 	}
 	standard.AdmissionFile = o.admissionFile
+	o.applyLasting(&standard)
 	if standard.EnablePlugins, standard.DisablePlugins, err = o.plugins(); err != nil {
 		return config, standard, err
 	}
@@ -258,6 +259,12 @@ next:
 		return nil, fmt.Errorf("--tls-cipher-suites: %q is not known", name)
 	}
 	return config, nil
+}
+
+// applyLasting is about what the server says for how long, and who keeps its endpoints.
+func (o *options) applyLasting(standard *Standard) {
+	standard.NotReadySeconds, standard.UnreachableSeconds = &o.notReady, &o.unreachable
+	standard.NoEndpoints, standard.EventTTL = o.reconciler == "none", o.eventTTL
 }
 
 func serviceRanges(text string) ([]netip.Prefix, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/audit"
 	"github.com/septet-io/septet/apiserver/authn/oidc"
+	"github.com/septet-io/septet/resource/core"
 )
 
 // options are upstream's flags that have a meaning here.
@@ -51,6 +52,10 @@ type options struct {
 
 	aggregation      aggregationOptions
 	seats            seatOptions
+	notReady         int64
+	unreachable      int64
+	reconciler       string
+	eventTTL         time.Duration
 	encryption       string
 	reloadEncryption bool
 	tlsVersion       string
@@ -98,6 +103,11 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.tlsVersion, "tls-min-version", "", "VersionTLS12 or VersionTLS13; the first if not given")
 	flags.StringSliceVar(&o.tlsSuites, "tls-cipher-suites", nil, "cipher suites of TLS 1.2, by Go's names; a good choice if not given")
 
+	flags.DurationVar(&o.eventTTL, "event-ttl", core.EventTTL, "how long events are kept")
+	flags.StringVar(&o.reconciler, "endpoint-reconciler-type", "lease", "who keeps the endpoints of the kubernetes Service: this server, for all servers on its etcd (lease, master-count), or nobody (none)")
+	flags.Int64Var(&o.notReady, "default-not-ready-toleration-seconds", 300, "for how long Pods that do not say stay on a node that is not ready")
+	flags.Int64Var(&o.unreachable, "default-unreachable-toleration-seconds", 300, "for how long Pods that do not say stay on a node that is not reachable")
+
 	flags.StringVar(&o.serviceRange, "service-cluster-ip-range", "", "where cluster IPs of Services come from: one range, or two of different families")
 	flags.StringVar(&o.nodePorts, "service-node-port-range", "30000-32767", "where node ports come from")
 	o.addAuthentication(flags)
@@ -143,16 +153,16 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 // ignored are upstream's flags that have no meaning here, by the kind of value that they take. Some have become facts
 // (--watch-cache), some steer machinery that works otherwise here.
 var ignored = map[string]string{
-	"string": `allow-metric-labels-manifest cloud-config cloud-provider debug-socket-path endpoint-reconciler-type external-hostname
+	"string": `allow-metric-labels-manifest cloud-config cloud-provider debug-socket-path external-hostname
 		min-compatibility-version peer-advertise-ip peer-advertise-port
 		peer-ca-file show-hidden-metrics-for-version storage-backend storage-media-type`,
-	"strings": `admission-control disabled-metrics emulated-version etcd-servers-overrides feature-gates runtime-config
+	"strings": `admission-control disabled-metrics emulated-version feature-gates runtime-config
 		strict-transport-security-directives tls-curve-preferences watch-cache-sizes allow-metric-labels`,
-	"int": `apiserver-count default-not-ready-toleration-seconds default-unreachable-toleration-seconds default-watch-cache-size
+	"int": `apiserver-count default-watch-cache-size
 		delete-collection-workers identity-lease-duration-seconds identity-lease-renew-interval-seconds kubelet-port
 		kubelet-read-only-port kubernetes-service-node-port lease-reuse-duration-seconds max-connection-bytes-per-sec`,
 	"duration": `coordinated-leadership-lease-duration coordinated-leadership-renew-deadline coordinated-leadership-retry-period
-		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout event-ttl
+		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout
 		kubelet-timeout shutdown-watch-termination-grace-period storage-initialization-timeout`,
 	"bool": `allow-privileged disable-http2-serving emulation-forward-compatible enable-garbage-collector enable-logs-handler
 		permit-address-sharing permit-port-sharing
@@ -160,7 +170,7 @@ var ignored = map[string]string{
 }
 
 // refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
-const refused = `egress-selector-config-file service-account-signing-endpoint`
+const refused = `egress-selector-config-file etcd-servers-overrides service-account-signing-endpoint`
 
 // addIgnored declares the flags that are accepted without a meaning.
 func (o *options) addIgnored(flags *pflag.FlagSet) {
@@ -200,6 +210,17 @@ func (o *options) supported() error {
 			errs = append(errs, fmt.Errorf("--%s is not supported", flag.Name))
 		}
 	})
+	if privileged := o.ignored.Lookup("allow-privileged"); privileged.Changed && privileged.Value.String() == "false" {
+		errs = append(errs, errors.New("--allow-privileged=false is not supported: let Pod Security Standards forbid privileged containers"))
+	}
+	switch o.reconciler {
+	case "lease", "master-count", "none":
+	default:
+		errs = append(errs, fmt.Errorf("--endpoint-reconciler-type: %q must be lease, master-count or none", o.reconciler))
+	}
+	if o.eventTTL <= 0 {
+		errs = append(errs, errors.New("--event-ttl must be positive"))
+	}
 	return errors.Join(errs...)
 }
 

@@ -3,11 +3,15 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/resource"
@@ -80,6 +84,18 @@ func (o *opening) Pod(ctx context.Context, namespace, name string) (*corev1.Pod,
 // Secret is serviceaccount.Objects.
 func (o *opening) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	return lookup[*corev1.Secret](ctx, o, schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, store.Key{Namespace: namespace, Name: name})
+}
+
+// markUsed is serviceaccount.Verifier.MarkUsed.
+func (o *opening) markUsed(ctx context.Context, secret *corev1.Secret, label, day string) {
+	s := o.server.Load()
+	if s == nil || s.Loopback == nil {
+		return
+	}
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"labels":{%q:%q}}}`, secret.UID, label, day)
+	if _, err := s.Loopback.CoreV1().Secrets(secret.Namespace).Patch(ctx, secret.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		klog.FromContext(ctx).V(1).Info("The use of a token was not noted", "secret", klog.KObj(secret), "err", err)
+	}
 }
 
 // Node is serviceaccount.Objects.

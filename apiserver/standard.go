@@ -87,6 +87,14 @@ type Standard struct {
 	EnablePlugins, DisablePlugins []string
 	// AdmissionFile configures admission plug-ins: a file of kind AdmissionConfiguration; empty: there is none.
 	AdmissionFile string
+	// NotReadySeconds and UnreachableSeconds are for how long Pods stay on nodes that are not ready or not reachable, if they do not
+	// say; nil: five minutes.
+	NotReadySeconds, UnreachableSeconds *int64
+
+	// EventTTL is how long events are kept; an hour if 0.
+	EventTTL time.Duration
+	// NoEndpoints leaves the endpoints of the "kubernetes" Service to somebody else.
+	NoEndpoints bool
 
 	// Kubelet is the client side of connections to kubelets.
 	Kubelet             *tls.Config
@@ -140,10 +148,12 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	}
 	own, err := plugins.New(&plugins.Env{
 		Set: s.Loopback, Config: configured, World: &match.World{Resources: &s.Resources, Authorizer: s.authorizer},
+		NotReadySeconds: o.NotReadySeconds, UnreachableSeconds: o.UnreachableSeconds,
 	}, o.EnablePlugins, o.DisablePlugins)
 	if err != nil {
 		return nil, err
 	}
+	s.env.EventTTL = o.EventTTL
 	s.env.Admission.Plugins = append(own, config.Admission...)
 	s.promptly()
 	if err := o.wire(s); err != nil {
@@ -282,7 +292,7 @@ func (s *Server) keep(ctx context.Context, keeper *bootstrap.Service) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	background.Go(func() { s.keepPublishing(ctx) })
-	if keeper != nil {
+	if keeper != nil && !s.standard.NoEndpoints {
 		background.Go(func() { keeper.Run(ctx) })
 	}
 	if s.repair != nil {

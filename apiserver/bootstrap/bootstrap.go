@@ -35,7 +35,7 @@ func Objects(ctx context.Context, client kubernetes.Interface) error {
 	if err != nil {
 		return err
 	}
-	return together(ctx, append(steps, prioritySteps(client)...))
+	return together(ctx, append(append(steps, prioritySteps(client)...), trackingStep(client, time.Now)))
 }
 
 func together(ctx context.Context, steps []step) error {

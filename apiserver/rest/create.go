@@ -214,14 +214,22 @@ func (w *write) tryInsert(ctx context.Context, obj resource.Object, a *admission
 	return w.put(ctx, obj)
 }
 
+// life is how long etcd keeps an object; 0: until it is deleted. Events alone have an end.
+func (r *Resource) life(obj resource.Object) time.Duration {
+	switch {
+	case r.TTL == nil:
+		return 0
+	case r.Env.EventTTL > 0:
+		return r.Env.EventTTL
+	}
+	return r.TTL(obj)
+}
+
 // put adds the object to storage, or only looks whether it could.
 func (w *write) put(ctx context.Context, obj resource.Object) (*store.Item, error) {
 	r := w.r
 	key := store.Key{Namespace: obj.GetNamespace(), Name: obj.GetName()}
-	var ttl time.Duration
-	if r.TTL != nil {
-		ttl = r.TTL(obj)
-	}
+	ttl := r.life(obj)
 	inner, err := r.inward(obj)
 	if err != nil {
 		return nil, err

@@ -386,11 +386,7 @@ func (w *write) storeMark(ctx context.Context, item *store.Item, mark resource.O
 		if moved = current.Revision != item.Revision; moved {
 			return nil, 0, errChanged
 		}
-		var ttl time.Duration
-		if w.r.TTL != nil {
-			ttl = w.r.TTL(mark)
-		}
-		return mark, ttl, nil
+		return mark, w.r.life(mark), nil
 	})
 	if err != nil && moved {
 		return nil, errChanged

@@ -29,6 +29,8 @@ type Env struct {
 	Draining <-chan struct{}
 	// MinWatch is the least time after which a watch without a timeout of its own ends; the most is double. 30 minutes if zero.
 	MinWatch time.Duration
+	// EventTTL is how long events are kept; 0: as long as their kind says.
+	EventTTL time.Duration
 }
 
 // Resource is a Kind bound to a Store: it has the verbs. Read only once it serves.

@@ -188,11 +188,7 @@ func (t *attempt) result(obj, old resource.Object) (resource.Object, time.Durati
 	if err != nil {
 		return nil, 0, err
 	}
-	var ttl time.Duration
-	if t.r.TTL != nil {
-		ttl = t.r.TTL(obj)
-	}
-	return inner, ttl, nil
+	return inner, t.r.life(obj), nil
 }
 
 // settle takes hooks' side effects back if the write did not happen.

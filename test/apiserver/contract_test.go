@@ -108,6 +108,17 @@ func TestBadRequestsAreAnsweredInUpstreamsWords(t *testing.T) {
 	}
 }
 
+// TestVersion0IsNoVersion: a new object may carry resourceVersion "0", as the manifests of kubeadm's name server do.
+func TestVersion0IsNoVersion(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	s.Namespace("default")
+	answer := s.Do("POST", maps, `{"metadata":{"name":"zero","resourceVersion":"0"}}`)
+	if answer.Code != 201 || strings.Contains(answer.Body, `"resourceVersion":"0"`) {
+		t.Errorf("%d: %s", answer.Code, answer.Body)
+	}
+}
+
 // TestFieldValidationWarns shows the three ways to treat fields that do not exist.
 func TestFieldValidationWarns(t *testing.T) {
 	t.Parallel()

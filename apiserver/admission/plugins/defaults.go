@@ -16,11 +16,15 @@ import (
 	"github.com/septet-io/septet/resource"
 )
 
-// tolerationSeconds is for how long Pods stay on a node that went away, unless they say otherwise.
+// tolerationSeconds is for how long Pods stay on a node that went away, unless they or the server's flags say otherwise.
 const tolerationSeconds = 300
 
-// defaultTolerations lets Pods stay for five minutes on a node that is not ready or not reachable.
-func defaultTolerations(*Env) (admission.Plugin, error) {
+// defaultTolerations lets Pods stay for a while on a node that is not ready or not reachable.
+func defaultTolerations(env *Env) (admission.Plugin, error) {
+	patience := map[string]int64{
+		corev1.TaintNodeNotReady:    ptr.Deref(env.NotReadySeconds, tolerationSeconds),
+		corev1.TaintNodeUnreachable: ptr.Deref(env.UnreachableSeconds, tolerationSeconds),
+	}
 	admit := func(_ context.Context, a *admission.Attributes) error {
 		pod, ok := a.Object.(*corev1.Pod)
 		if !ok || !is(a, "", "pods", "") {
@@ -32,9 +36,9 @@ func defaultTolerations(*Env) (admission.Plugin, error) {
 			})
 			if !tolerated {
 				pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{
-					Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](tolerationSeconds),
+					Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To(patience[taint]),
 				})
-				a.Changed("tolerates %s for %d s", taint, tolerationSeconds)
+				a.Changed("tolerates %s for %d s", taint, patience[taint])
 			}
 		}
 		return nil

@@ -22,6 +22,8 @@ type Env struct {
 	World *match.World
 	// Config has the plug-ins' configurations; may be nil.
 	Config *config.Config
+	// NotReadySeconds and UnreachableSeconds are for how long Pods stay on such nodes if they do not say; nil: five minutes.
+	NotReadySeconds, UnreachableSeconds *int64
 }
 
 // entry is a line of the table.

@@ -35,6 +35,10 @@ type Verifier struct {
 	Objects   Objects
 	// Lookup false skips the check that the service account still exists (--service-account-lookup=false).
 	Lookup bool
+	// MarkUsed labels the Secret of a token that was used with the day; nil: nobody wants to know.
+	MarkUsed func(ctx context.Context, secret *corev1.Secret, label, day string)
+
+	uses uses
 }
 
 const (
@@ -188,6 +192,7 @@ func (v *Verifier) legacy(ctx context.Context, token string, claims *Claims, aud
 		if err := present("service account", namespace+"/"+name, claims.LegacyUID, account, err); err != nil {
 			return nil, err
 		}
+		v.uses.note(ctx, secret, v.MarkUsed)
 	}
 	user := resource.User{Name: claims.Subject, UID: claims.LegacyUID, Groups: Groups(namespace)}
 	return &authn.Identity{User: user, Audiences: valid}, nil
