@@ -152,7 +152,7 @@ func validate(c *kubeletconfig.KubeletConfiguration) error {
 		return fmt.Errorf("invalid configuration: cgroupDriver %q must be %s or %s", c.CgroupDriver, driverFiles, driverSystemd)
 	}
 	for name, value := range map[string][2]string{
-		"cpuManagerPolicy": {c.CPUManagerPolicy, "none"},
+		"cpuManagerPolicy":    {c.CPUManagerPolicy, "none"},
 		"memoryManagerPolicy": {c.MemoryManagerPolicy, "None"}, "topologyManagerPolicy": {c.TopologyManagerPolicy, "none"},
 	} {
 		// Better refused than accepted and not done.
