@@ -113,6 +113,7 @@ func TestKubeletsGetWhatTheirPodsNeed(t *testing.T) {
 		{request.Info{Verb: "patch", Resource: "nodes", Subresource: "status", Name: "b"}, "b"},
 		{request.Info{Verb: "create", Resource: "nodes"}, "ab"},
 		{get("pods", "shop", "web"), "a"},
+		{get("pods", "shop", "static-a"), "a"}, // the node's own: its status is written, and therefore read
 		{request.Info{Verb: "watch", Resource: "pods", FieldSelector: "spec.nodeName=b"}, "b"},
 		{request.Info{Verb: "watch", Resource: "pods", FieldSelector: "spec.nodeName!=b"}, ""},
 		{request.Info{Verb: "watch", Resource: "pods"}, ""},

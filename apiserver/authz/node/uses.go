@@ -17,7 +17,7 @@ func usedBy(uses func(pod *corev1.Pod, name string) bool) func(ctx context.Conte
 			return "No Object name found"
 		}
 		found := a.anyPod(ctx, node, func(pod *corev1.Pod) bool {
-			return pod.Namespace == info.Namespace && uses(pod, info.Name)
+			return !isMirror(pod) && pod.Namespace == info.Namespace && uses(pod, info.Name)
 		})
 		if found {
 			return ""
@@ -26,13 +26,16 @@ func usedBy(uses func(pod *corev1.Pod, name string) bool) func(ctx context.Conte
 	}
 }
 
+// anyPod looks for a Pod of the node. What cannot be looked up is not allowed.
 func (a *Authorizer) anyPod(ctx context.Context, node string, f func(*corev1.Pod) bool) bool {
 	pods, err := a.Objects.PodsOn(ctx, node)
-	// What cannot be looked up is not allowed. Mirror Pods are the node's own word: what they name, it gains no right to.
-	return err == nil && slices.ContainsFunc(pods, func(pod *corev1.Pod) bool {
-		_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
-		return !mirror && f(pod)
-	})
+	return err == nil && slices.ContainsFunc(pods, f)
+}
+
+// isMirror says that a Pod is the node's own word: what it names, the node gains no right to.
+func isMirror(pod *corev1.Pod) bool {
+	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return mirror
 }
 
 // usedSecret permits reading secrets of the node's pods, and those that the volumes of their claims are mounted with, which may
@@ -43,7 +46,7 @@ func usedSecret(ctx context.Context, a *Authorizer, node string, info *request.I
 		return objection
 	}
 	found := a.anyPod(ctx, node, func(pod *corev1.Pod) bool {
-		return slices.ContainsFunc(claimsOf(pod), func(claim string) bool { return a.claimUsesSecret(ctx, pod.Namespace, claim, info) })
+		return !isMirror(pod) && slices.ContainsFunc(claimsOf(pod), func(claim string) bool { return a.claimUsesSecret(ctx, pod.Namespace, claim, info) })
 	})
 	if found {
 		return ""
