@@ -91,6 +91,9 @@ func TestNodeColumns(t *testing.T) {
 	if got := nodeStatus(node); got != "Ready,SchedulingDisabled" {
 		t.Error(got)
 	}
+	if got := kernelVersion(&corev1.NodeSystemInfo{KernelVersion: "6.1.0", Architecture: "arm64"}); got != "6.1.0 (arm64)" {
+		t.Error(got)
+	}
 	if got := nodeRoles(node); got != "control-plane,worker" {
 		t.Error(got)
 	}

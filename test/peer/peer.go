@@ -110,6 +110,38 @@ func Scheduler(dir, binary, kubeconfig string, extra ...string) (*Process, error
 	return start(dir, "kube-scheduler", binary, append(extra, "--config="+config, "--secure-port=0")...)
 }
 
+// Material is what a control plane's programs share besides kubeconfigs: files, as kubeadm lays them out.
+type Material struct {
+	CACert, CAKey string
+	// AccountKey signs service account tokens.
+	AccountKey string
+}
+
+// ControllerArgs are the flags that kubeadm gives to kube-controller-manager, without a port.
+func ControllerArgs(m Material, kubeconfig string) []string {
+	return []string{"--allocate-node-cidrs=true", "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1",
+		"--client-ca-file=" + m.CACert, "--cluster-cidr=10.244.0.0/16", "--cluster-name=kubernetes", "--cluster-signing-cert-file=" + m.CACert,
+		"--cluster-signing-key-file=" + m.CAKey, "--controllers=*,bootstrapsigner,tokencleaner", "--kubeconfig=" + kubeconfig, "--leader-elect=true",
+		"--root-ca-file=" + m.CACert, "--service-account-private-key-file=" + m.AccountKey, "--service-cluster-ip-range=10.96.0.0/16",
+		"--use-service-account-credentials=true"}
+}
+
+// Controllers runs a kube-controller-manager with kubeadm's flags until it is stopped.
+func Controllers(dir, binary string, m Material, kubeconfig string) (*Process, error) {
+	return start(dir, "kube-controller-manager", binary, append(ControllerArgs(m, kubeconfig), "--secure-port=0", "--flex-volume-plugin-dir="+filepath.Join(dir, "flex"))...)
+}
+
+// Proxy runs a kube-proxy with upstream's flags until it is stopped.
+func Proxy(dir, binary, mode, node, kubeconfig string) (*Process, error) {
+	return start(dir, "kube-proxy", binary, ProxyArgs(mode, node, kubeconfig)...)
+}
+
+// ProxyArgs are the usual flags of kube-proxy, without ports.
+func ProxyArgs(mode, node, kubeconfig string) []string {
+	return []string{"--proxy-mode=" + mode, "--hostname-override=" + node, "--kubeconfig=" + kubeconfig, "--cluster-cidr=10.244.0.0/16",
+		"--conntrack-max-per-core=0", "--metrics-bind-address=127.0.0.1:0", "--healthz-bind-address=127.0.0.1:0"}
+}
+
 // APIServer runs a kube-apiserver on the etcd at the given URL until it is stopped, and waits until it is ready. The authority signs its
 // clients and its own certificate. It returns its URL.
 func APIServer(ctx context.Context, dir, binary, etcd string, ca *pki.Authority) (*Process, string, error) {
