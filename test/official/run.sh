@@ -80,7 +80,7 @@ packages() (
 # images writes an archive of each image that the suite runs.
 images() {
 	apt-get update -qq
-	packages "$work/debian" bind9-dnsutils curl netcat-openbsd iproute2 bash
+	packages "$work/debian" bind9-dnsutils curl libc-bin netcat-openbsd iproute2 bash
 	packages "$work/nginx" nginx-light
 	packages "$work/shell" bash-static
 	gcc -Os -static -nostdlib -ffreestanding -fno-stack-protector -o "$work/bin/pause" runtime/pause/pause.c
