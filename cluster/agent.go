@@ -13,6 +13,7 @@ import (
 
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/memory"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/kubelet/node"
 	"github.com/septet-io/septet/pki"
@@ -57,6 +58,7 @@ func Agent(ctx context.Context, o Options) error {
 	if parts.facts, err = awaitFacts(ctx, set); err != nil {
 		return err
 	}
+	group.Go(func() error { return memory.Trim(ctx) })
 	parts.run(ctx, group, identity{set: set, proxy: set, journal: journal.New(0), authority: p.pki("ca.crt")})
 	err = group.Wait()
 	if errors.Is(err, context.Canceled) {

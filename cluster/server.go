@@ -17,6 +17,7 @@ import (
 	"github.com/septet-io/septet/apiserver"
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/memory"
 	"github.com/septet-io/septet/etcd"
 	"github.com/septet-io/septet/journal"
 )
@@ -71,6 +72,7 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 		return errors.Join(err, group.Wait())
 	}
 	group.Go(func() error { return s.renew(ctx) })
+	group.Go(func() error { return memory.Trim(ctx) })
 	group.Go(func() error { return s.furnish(ctx, group, node, ready) })
 	err := group.Wait()
 	s.stopNeighbours()

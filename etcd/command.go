@@ -85,7 +85,7 @@ func (c *command) configure(log *logBridge) (*member.Settings, error) {
 	if err := c.settings.Settle(c.own, c.wasGiven); err != nil {
 		return nil, daemon.UsageError("%v", err)
 	}
-	c.hurry()
+	c.settings.Alone = c.settings.InitialCluster == c.settings.Itself() && c.settings.ClusterState == member.ClusterNew
 	if err := c.settings.Check(); err != nil {
 		return nil, daemon.UsageError("%v", err)
 	}
@@ -107,15 +107,6 @@ func (c *command) read(file string) error {
 		klog.InfoS("Keys of the configuration file have no effect", "file", file, "keys", unknown)
 	}
 	return nil
-}
-
-// hurry: a member that is alone need not wait long for others before it elects itself.
-func (c *command) hurry() {
-	s := c.settings
-	alone := s.InitialCluster == s.Itself() && s.ClusterState == member.ClusterNew
-	if alone && !c.anyGiven([]string{"heartbeat-interval", "election-timeout", "initial-cluster"}) {
-		s.ElectionMs = 5 * s.TickMs
-	}
 }
 
 func (c *command) wasGiven(flag string) bool { return c.given[flag] }

@@ -35,7 +35,7 @@ type Config struct {
 	// Join an existing cluster, whose AddMember was called before.
 	Join bool
 
-	// Heartbeat and Election: 25 ms and 125 ms for a member without peers, else etcd's 100 ms and 1 s.
+	// Heartbeat and Election: 100 ms and 1 s if zero, as etcd has them. A member without peers does not wait for an election.
 	Heartbeat, Election time.Duration
 	// SnapshotCount is after how many transactions the raft log is cut; 10,000 if zero.
 	SnapshotCount uint64
@@ -108,12 +108,11 @@ func (c Config) settings(log *logBridge) *member.Settings {
 	return s
 }
 
-// timing: a member without peers elects itself, so short ticks make it start sooner. They also wake the process for as long
-// as it runs, so they are not as short as they could be.
+// timing: a member without peers needs no heartbeats, but ticks wake the process for as long as it runs: etcd's own are slow enough.
 func (c Config) timing(s *member.Settings) {
 	s.SnapshotCatchUpEntries = catchUpCluster
 	if c.alone() {
-		s.TickMs, s.ElectionMs = 25, 125
+		s.Alone = true
 		s.SnapshotCatchUpEntries = catchUpAlone
 	}
 	if c.Heartbeat > 0 {

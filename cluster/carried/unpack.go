@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/septet-io/septet/daemon/memory"
 )
 
 // folder is the folder below the data directory that holds one folder for each set of programs, named by content.
@@ -62,7 +64,7 @@ func unpack(from fs.FS, dataDir string, names []string) (string, error) {
 	}
 	// The first start after an installation touched every compressed page and filled windows: give both back.
 	debug.FreeOSMemory()
-	dropReadOnlyPages()
+	memory.DropConstants()
 	return dir, removeOlder(root, dir, names)
 }
 

@@ -54,6 +54,8 @@ type Settings struct {
 	// DNSCluster is the domain whose SRV records name the initial cluster; DNSService is added to the service's name.
 	DNSCluster, DNSService string
 
+	// Alone: there is nobody else to vote, so the member need not wait for an election timeout before it stands for election.
+	Alone bool
 	// ElectionMs is the election timeout in milliseconds: a multiple of TickMs.
 	ElectionMs uint
 	// Retention is a duration, hours without a unit, or a number of revisions if AutoCompactionMode is "revision".
