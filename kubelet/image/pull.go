@@ -39,7 +39,7 @@ func (i *Images) pull(ctx context.Context, r Request, wanted *runtimeapi.ImageSp
 	if ctx.Err() != nil {
 		return "", nil, ctx.Err()
 	}
-	i.event(r, v1.EventTypeWarning, "Failed", fmt.Sprintf("Failed to pull image %q: %v", r.Image, err))
+	i.event(r, v1.EventTypeWarning, "Failed", fmt.Sprintf("Failed to pull image %q: %s", r.Image, words(err)))
 	i.backoff.Next(key, i.backoff.Clock.Now())
 	reason, message := classify(r, err)
 	i.mu.Lock()
@@ -117,15 +117,20 @@ func (i *Images) turn(ctx context.Context, r Request, wanted *runtimeapi.ImageSp
 // classify turns the runtime's error into a reason. Runtimes say by the prefix of
 // the message that it is more than a failed pull.
 func classify(r Request, err error) (reason, message string) {
-	text := err.Error()
-	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
-		text = s.Message()
-	}
+	text := words(err)
 	switch {
 	case strings.HasPrefix(text, ReasonRegistry):
 		return ReasonRegistry, fmt.Sprintf("image pull failed for %s because the registry is unavailable: %s", r.Image, strings.TrimPrefix(text, ReasonRegistry+":"))
 	case strings.HasPrefix(text, ReasonSignature):
 		return ReasonSignature, fmt.Sprintf("image pull failed for %s because the signature validation failed: %s", r.Image, strings.TrimPrefix(text, ReasonSignature+":"))
 	}
-	return ReasonPull, err.Error()
+	return ReasonPull, text
+}
+
+// words are what the runtime says, without the protocol's own.
+func words(err error) string {
+	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
+		return s.Message()
+	}
+	return err.Error()
 }

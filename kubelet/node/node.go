@@ -86,6 +86,9 @@ func New(config Config) *Node {
 
 // Run registers the node and keeps it current until ctx ends.
 func (n *Node) Run(ctx context.Context) {
+	if n.config.Recorder != nil {
+		n.config.Recorder.Event(n.Reference(), v1.EventTypeNormal, "Starting", "Starting kubelet.")
+	}
 	go n.watch(ctx)
 	n.look(ctx) // before the first status, which then may say that all is well
 	n.register(ctx)

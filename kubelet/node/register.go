@@ -49,8 +49,12 @@ func (n *Node) tryRegister(ctx context.Context) (*v1.Node, error) {
 	}
 	wanted := n.initial()
 	created, err := nodes.Create(ctx, wanted, metav1.CreateOptions{})
-	if err == nil || !apierrors.IsAlreadyExists(err) {
-		return created, err
+	if err == nil {
+		n.tell(&v1.NodeStatus{}, &created.Status)
+		return created, nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return nil, err
 	}
 	found, err := nodes.Get(ctx, n.config.Name, metav1.GetOptions{})
 	if err != nil {

@@ -5,7 +5,27 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
 )
+
+// A node that is new tells how it is.
+func TestANewNodeTellsHowItIs(t *testing.T) {
+	t.Parallel()
+	events := record.NewFakeRecorder(10)
+	n := New(Config{
+		Client: fake.NewClientset(), Recorder: events, Name: "n", Register: true, Machine: &Machine{CPUs: 2, Memory: 1 << 30}, MaxPods: 110,
+		Pressure: func() []v1.NodeCondition {
+			return []v1.NodeCondition{{Type: v1.NodeMemoryPressure, Status: v1.ConditionFalse, Reason: "KubeletHasSufficientMemory"}}
+		},
+	})
+	if _, err := n.tryRegister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := <-events.Events, "Normal NodeHasSufficientMemory Node n status is now: NodeHasSufficientMemory"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
 
 // Resources that somebody advertises in a node's status, as documented for extended resources, stay and may be used. What
 // the machine and its device plugins have is said by them alone.

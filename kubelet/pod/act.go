@@ -246,12 +246,12 @@ func (w *Worker) launch(ctx context.Context, o *order) (id string, err error) {
 		w.host.event(pod, c.Name, v1.EventTypeWarning, "Failed", "Error: "+message(err))
 		return "", &startError{reasonCreate, errors.New(message(err))}
 	}
-	w.host.event(pod, c.Name, v1.EventTypeNormal, "Created", "Created container: "+c.Name)
+	w.host.event(pod, c.Name, v1.EventTypeNormal, "Created", "Container created")
 	if err = w.host.Runtime.StartContainer(ctx, id); err != nil {
 		w.host.event(pod, c.Name, v1.EventTypeWarning, "Failed", "Error: "+message(err))
 		return id, &startError{reasonRun, errors.New(message(err))}
 	}
-	w.host.event(pod, c.Name, v1.EventTypeNormal, "Started", "Started container "+c.Name)
+	w.host.event(pod, c.Name, v1.EventTypeNormal, "Started", "Container started")
 	w.linkLog(o, id, config)
 	return id, nil
 }

@@ -55,13 +55,13 @@ func (w *Worker) applyResize() {
 	if len(changes) == 0 && apiequality.Semantic.DeepEqual(w.resize.whole, w.pod.Spec.Resources) {
 		if w.resize.progress != nil && len(w.resize.restart) == 0 {
 			w.resize.progress = nil
-			w.host.event(w.pod, "", v1.EventTypeNormal, "ResizeCompleted", "Pod resize completed")
+			w.host.event(w.pod, "", v1.EventTypeNormal, "ResizeCompleted", resizeTold("completed", w.pod))
 		}
 		return
 	}
 	if w.resize.progress == nil {
 		w.resize.progress = &v1.PodCondition{Type: v1.PodResizeInProgress, Status: v1.ConditionTrue}
-		w.host.event(w.pod, "", v1.EventTypeNormal, "ResizeStarted", "Pod resize started")
+		w.host.event(w.pod, "", v1.EventTypeNormal, "ResizeStarted", resizeTold("started", w.pod))
 	}
 	w.resize.busy = true
 	pod, sandbox := w.pod, w.runtime.Sandbox()

@@ -136,10 +136,10 @@ func Proxy(dir, binary, mode, node, kubeconfig string) (*Process, error) {
 	return start(dir, "kube-proxy", binary, ProxyArgs(mode, node, kubeconfig)...)
 }
 
-// ProxyArgs are the usual flags of kube-proxy, without ports.
+// ProxyArgs are the usual flags of kube-proxy. It is alone in its network.
 func ProxyArgs(mode, node, kubeconfig string) []string {
 	return []string{"--proxy-mode=" + mode, "--hostname-override=" + node, "--kubeconfig=" + kubeconfig, "--cluster-cidr=10.244.0.0/16",
-		"--conntrack-max-per-core=0", "--metrics-bind-address=127.0.0.1:0", "--healthz-bind-address=127.0.0.1:0"}
+		"--conntrack-max-per-core=0", "--metrics-bind-address=127.0.0.1:10249", "--healthz-bind-address=127.0.0.1:10256"}
 }
 
 // APIServer runs a kube-apiserver on the etcd at the given URL until it is stopped, and waits until it is ready. The authority signs its

@@ -87,9 +87,12 @@ func five(i int) []string {
 }
 
 // fill creates n Services with five endpoints each.
-func fill(t testing.TB, set *client.Set, n int) {
+func fill(t testing.TB, set *client.Set, n int) { offer(t, set, 0, n) }
+
+// offer creates n Services, numbered from a first one.
+func offer(t testing.TB, set *client.Set, first, n int) {
 	t.Helper()
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		_, err := set.CoreV1().Services("default").Create(t.Context(), service(i), metav1.CreateOptions{})
 		must(t, err)
 		_, err = set.DiscoveryV1().EndpointSlices("default").Create(t.Context(), slice(i, five(i)...), metav1.CreateOptions{})

@@ -55,12 +55,12 @@ func TestUpstreamsProxyOnOurServer(t *testing.T) {
 		return
 	}
 	s := apiserver.Start(t)
-	fill(t, s.Client(), 3)
+	offer(t, s.Client(), 10, 3)                                                                                                           // the first addresses are others'
 	p, err := peer.Proxy(t.TempDir(), binary, "nftables", "node", peer.Kubeconfig(t, s.CA, s.URL, "system:kube-proxy", "system:masters")) // this server has no roles
 	must(t, err)
 	t.Cleanup(p.Stop)
 	reach(t, "kube-proxy", "service-ips", 3, p.Output)
-	must(t, s.Client().CoreV1().Services("default").Delete(t.Context(), "web-1", metav1.DeleteOptions{}))
+	must(t, s.Client().CoreV1().Services("default").Delete(t.Context(), "web-11", metav1.DeleteOptions{}))
 	reach(t, "kube-proxy", "service-ips", 2, p.Output)
 }
 
@@ -72,7 +72,7 @@ func TestOurProxyOnUpstreamsServer(t *testing.T) {
 	}
 	server := peer.StartServer(t)
 	admin := server.Client("admin", "system:masters")
-	fill(t, admin, 3)
+	offer(t, admin, 10, 3)
 	command := proxy.Command()
 	command.SetArgs(peer.ProxyArgs("iptables", "node", server.Kubeconfig("system:kube-proxy")))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -84,6 +84,6 @@ func TestOurProxyOnUpstreamsServer(t *testing.T) {
 	})
 	none := func() string { return "" }
 	reach(t, nft.TableName, "endpoints", 15, none)
-	must(t, admin.CoreV1().Services("default").Delete(t.Context(), "web-1", metav1.DeleteOptions{}))
+	must(t, admin.CoreV1().Services("default").Delete(t.Context(), "web-11", metav1.DeleteOptions{}))
 	reach(t, nft.TableName, "endpoints", 10, none)
 }
