@@ -27,8 +27,8 @@ type Process struct {
 	done chan struct{}
 }
 
-// start runs a program in a process group of its own; name is the component's.
-func start(dir, name, binary string, args ...string) (*Process, error) {
+// Start runs a program of upstream's until it is stopped; name is the component's, and its log's in dir.
+func Start(dir, name, binary string, args ...string) (*Process, error) {
 	p := &Process{log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	output, err := os.Create(p.log)
 	if err != nil {
@@ -107,7 +107,7 @@ func Scheduler(dir, binary, kubeconfig string, extra ...string) (*Process, error
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return start(dir, "kube-scheduler", binary, append(extra, "--config="+config, "--secure-port=0")...)
+	return Start(dir, "kube-scheduler", binary, append(extra, "--config="+config, "--secure-port=0")...)
 }
 
 // Material is what a control plane's programs share besides kubeconfigs: files, as kubeadm lays them out.
@@ -128,12 +128,12 @@ func ControllerArgs(m Material, kubeconfig string) []string {
 
 // Controllers runs a kube-controller-manager with kubeadm's flags until it is stopped.
 func Controllers(dir, binary string, m Material, kubeconfig string) (*Process, error) {
-	return start(dir, "kube-controller-manager", binary, append(ControllerArgs(m, kubeconfig), "--secure-port=0", "--flex-volume-plugin-dir="+filepath.Join(dir, "flex"))...)
+	return Start(dir, "kube-controller-manager", binary, append(ControllerArgs(m, kubeconfig), "--secure-port=0", "--flex-volume-plugin-dir="+filepath.Join(dir, "flex"))...)
 }
 
 // Proxy runs a kube-proxy with upstream's flags until it is stopped.
 func Proxy(dir, binary, mode, node, kubeconfig string) (*Process, error) {
-	return start(dir, "kube-proxy", binary, ProxyArgs(mode, node, kubeconfig)...)
+	return Start(dir, "kube-proxy", binary, ProxyArgs(mode, node, kubeconfig)...)
 }
 
 // ProxyArgs are the usual flags of kube-proxy. It is alone in its network.
@@ -157,7 +157,7 @@ func APIServer(ctx context.Context, dir, binary, etcd string, ca *pki.Authority)
 		return nil, "", err
 	}
 	host, port, _ := net.SplitHostPort(address)
-	p, err := start(dir, "kube-apiserver", binary, "--etcd-servers="+etcd, "--bind-address="+host, "--advertise-address="+host, "--secure-port="+port,
+	p, err := Start(dir, "kube-apiserver", binary, "--etcd-servers="+etcd, "--bind-address="+host, "--advertise-address="+host, "--secure-port="+port,
 		"--tls-cert-file="+file("peer.crt"), "--tls-private-key-file="+file("peer.key"), "--client-ca-file="+file("peer-ca.crt"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-signing-key-file="+file("peer-sa.key"), "--service-account-key-file="+file("peer-sa.pub"),
 		"--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",

@@ -5,12 +5,13 @@
 #   test/peer/run.sh build   only build them
 #
 # Upstream's code is built in a module of its own below $WORK and never becomes part of this one. On two cores that takes a
-# quarter of an hour the first time. The tests of kube-proxy need root, and upstream's needs nft in the PATH.
+# quarter of an hour the first time. The tests of kube-proxy and the kubelet need root, and upstream's kube-proxy
+# needs nft in the PATH.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=v1.36.2
 work=${WORK:-/var/tmp/septet-peers}
-programs="kube-apiserver kube-controller-manager kube-scheduler kube-proxy"
+programs="kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet"
 mkdir -p "$work/bin" "$work/module"
 
 # module writes a module that requires all of upstream at one version.
@@ -48,5 +49,5 @@ build() (
 build
 [ "${1:-}" = build ] && exit
 export SEPTET_PEER_APISERVER=$work/bin/kube-apiserver SEPTET_PEER_CONTROLLERS=$work/bin/kube-controller-manager
-export SEPTET_PEER_SCHEDULER=$work/bin/kube-scheduler SEPTET_PEER_PROXY=$work/bin/kube-proxy
+export SEPTET_PEER_SCHEDULER=$work/bin/kube-scheduler SEPTET_PEER_PROXY=$work/bin/kube-proxy SEPTET_PEER_KUBELET=$work/bin/kubelet
 go test -count=1 -timeout 30m -run 'Upstream|Kubeadm' ./test/peer ./test/scheduler ./test/proxy

@@ -15,7 +15,7 @@ import (
 )
 
 // Program is the path of one of upstream's programs, as an environment variable gives it: SEPTET_PEER_APISERVER, SEPTET_PEER_CONTROLLERS,
-// SEPTET_PEER_SCHEDULER, SEPTET_PEER_PROXY. Without it the test is skipped.
+// SEPTET_PEER_SCHEDULER, SEPTET_PEER_PROXY, SEPTET_PEER_KUBELET. Without it the test is skipped.
 func Program(t testing.TB, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
