@@ -8,9 +8,11 @@ import (
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/cel"
 
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/resource/core"
+	"github.com/septet-io/septet/resource/expression"
 )
 
 var (
@@ -109,7 +111,7 @@ func wanted(class string, mode resourcev1.DeviceAllocationMode, count int64, cho
 	} else {
 		errs = append(errs, core.DNSSubdomain(class, at.Child("deviceClassName"))...)
 	}
-	errs = append(errs, selectors(chosen, at.Child("selectors"))...)
+	errs = append(errs, selectors(chosen, nil, at.Child("selectors"))...)
 	switch mode {
 	case resourcev1.DeviceAllocationModeAll:
 		if count != 0 {
@@ -125,19 +127,34 @@ func wanted(class string, mode resourcev1.DeviceAllocationMode, count int64, cho
 	return append(errs, each(tolerations, -1, at.Child("tolerations"), toleration)...)
 }
 
-// selectors checks that expressions are there; the scheduler compiles them.
-func selectors(list []resourcev1.DeviceSelector, path *field.Path) field.ErrorList {
+// selectors checks expressions; those in before stand in storage already, where a newer server may have written them.
+func selectors(list []resourcev1.DeviceSelector, before []string, path *field.Path) field.ErrorList {
 	return each(list, resourcev1.DeviceSelectorsMaxSize, path, func(s *resourcev1.DeviceSelector, at *field.Path) field.ErrorList {
-		switch at := at.Child("cel"); {
-		case s.CEL == nil:
-			return field.ErrorList{field.Required(at, "")}
-		case s.CEL.Expression == "":
-			return field.ErrorList{field.Required(at.Child("expression"), "")}
-		case len(s.CEL.Expression) > resourcev1.CELSelectorExpressionMaxLength:
-			return field.ErrorList{field.TooLong(at.Child("expression"), "", resourcev1.CELSelectorExpressionMaxLength)}
+		if s.CEL == nil {
+			return field.ErrorList{field.Required(at.Child("cel"), "")}
 		}
-		return nil
+		mode := expression.New
+		if slices.Contains(before, s.CEL.Expression) {
+			mode = expression.Stored
+		}
+		return condition(s.CEL.Expression, mode, at.Child("cel", "expression"))
 	})
+}
+
+// condition checks one expression: that it compiles, and that it cannot take too long.
+func condition(text string, mode expression.Mode, at *field.Path) field.ErrorList {
+	if len(text) > resourcev1.CELSelectorExpressionMaxLength {
+		return field.ErrorList{field.TooLong(at, "", resourcev1.CELSelectorExpressionMaxLength)}
+	}
+	switch program, cost := expression.CompileDevices(text, mode); {
+	case program.Err != nil && program.Err.Type == cel.ErrorTypeInvalid:
+		return field.ErrorList{field.Invalid(at, text, program.Err.Detail)}
+	case program.Err != nil:
+		return field.ErrorList{field.InternalError(at, program.Err)}
+	case cost > resourcev1.CELSelectorExpressionMaxCost:
+		return field.ErrorList{field.Forbidden(at, "too complex, exceeds cost limit")}
+	}
+	return nil
 }
 
 func toleration(t *resourcev1.DeviceToleration, at *field.Path) field.ErrorList {

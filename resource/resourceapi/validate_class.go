@@ -15,8 +15,11 @@ import (
 	"github.com/septet-io/septet/resource/core"
 )
 
-func validateClass(_ *resource.Request, c *resourcev1.DeviceClass) field.ErrorList {
-	errs := selectors(c.Spec.Selectors, specPath.Child("selectors"))
+func validateClass(_ *resource.Request, c *resourcev1.DeviceClass) field.ErrorList { return class(c, nil) }
+
+// class checks a DeviceClass; before are selectors that it had before.
+func class(c *resourcev1.DeviceClass, before []string) field.ErrorList {
+	errs := selectors(c.Spec.Selectors, before, specPath.Child("selectors"))
 	errs = append(errs, each(c.Spec.Config, resourcev1.DeviceConfigMaxSize, specPath.Child("config"),
 		func(c *resourcev1.DeviceClassConfiguration, at *field.Path) field.ErrorList {
 			return configuration(&c.DeviceConfiguration, at)
@@ -27,8 +30,14 @@ func validateClass(_ *resource.Request, c *resourcev1.DeviceClass) field.ErrorLi
 	return errs
 }
 
-func validateClassUpdate(r *resource.Request, c, _ *resourcev1.DeviceClass) field.ErrorList {
-	return validateClass(r, c)
+func validateClassUpdate(_ *resource.Request, c, old *resourcev1.DeviceClass) field.ErrorList {
+	var before []string
+	for _, s := range old.Spec.Selectors {
+		if s.CEL != nil {
+			before = append(before, s.CEL.Expression)
+		}
+	}
+	return class(c, before)
 }
 
 // configuration checks what is handed to a driver as it is.

@@ -121,3 +121,27 @@ func TestAllocations(t *testing.T) {
 		`status.devices[1]: Invalid value: "d.example/p/c": must be an allocated device in the claim`,
 		`status.allocation.devices.results[1].request: Invalid value: "nic": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'`)
 }
+
+// Selectors must compile, be conditions, and end in time: a scheduler asks them of every device.
+func TestSelectorsAreCompiled(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`device.driver == "d.example.com"`:           "",
+		`device.attributes["d.example.com"].healthy`: "",
+		`cel.bind(d, device.attributes["d.example.com"], d.model == "a" && d.version.isGreaterThan(semver("1.0.0")))`: "",
+		`device.capacity["d.example.com"].memory.compareTo(quantity("10Gi")) >= 0`:                                    "",
+		`device.allowMultipleAllocations`: "",
+		`device.nosuch == 1`: "spec.selectors[0].cel.expression: Invalid value: \"device.nosuch == 1\": compilation failed: ERROR: <input>:1:7: undefined field 'nosuch'\n" +
+			" | device.nosuch == 1\n | ......^",
+		`device.driver`: `spec.selectors[0].cel.expression: Invalid value: "device.driver": must evaluate to bool or the unknown type, not string`,
+		`device.attributes.all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, a + b + c + d != ""))))`: "spec.selectors[0].cel.expression: Forbidden: too complex, exceeds cost limit",
+	} {
+		class := &resourcev1.DeviceClass{Spec: resourcev1.DeviceClassSpec{Selectors: []resourcev1.DeviceSelector{{CEL: &resourcev1.CELDeviceSelector{Expression: text}}}}}
+		if want == "" {
+			expect(t, validateClass(nil, class))
+			expect(t, validateClassUpdate(nil, class, class))
+		} else {
+			expect(t, validateClass(nil, class), want)
+		}
+	}
+}
