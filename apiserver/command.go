@@ -129,6 +129,9 @@ func (o *options) config() (Config, Standard, error) {
 	if o.goAwayChance < 0 || o.goAwayChance > maxGoAway {
 		return config, standard, errGoAway
 	}
+	if _, err := compileOrigins(o.origins); err != nil {
+		return config, standard, err
+	}
 	if o.livezGrace < 0 {
 		return config, standard, errors.New("--livez-grace-period can not be a negative value")
 	}

@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -94,16 +96,20 @@ func matchesAny(patterns []*regexp.Regexp, text string) bool {
 	return false
 }
 
-// compileOrigins reads the patterns of allowed origins.
+// compileOrigins reads the patterns of allowed origins. Each must hold on to both ends of the host: else "example.com" would let
+// "example.com.evil.org" read answers as well. As upstream, it is enough that the signs for that are there.
 func compileOrigins(patterns []string) ([]*regexp.Regexp, error) {
 	var compiled []*regexp.Regexp
 	for _, pattern := range patterns {
-		if strings.TrimSpace(pattern) == "" {
-			continue
+		if pattern == "" {
+			return nil, errors.New("--cors-allowed-origins: empty value")
 		}
 		p, err := regexp.Compile(pattern)
+		if err == nil && (!strings.Contains(pattern, "^") && !strings.Contains(pattern, "//") || !strings.ContainsAny(pattern, "$:")) {
+			err = errors.New(`regular expression does not pin to start/end of host in the origin header; valid is '//example\.com(:|$)'`)
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--cors-allowed-origins: %q: %w", pattern, err)
 		}
 		compiled = append(compiled, p)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -92,7 +91,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	var err error
 	if s.origins, err = compileOrigins(config.AllowOrigins); err != nil {
-		return nil, fmt.Errorf("allowed origins: %w", err)
+		return nil, err
 	}
 	s.backend = store.Connect(store.BackendOptions{
 		Client: config.Etcd, Prefix: config.EtcdPrefix, Revision: config.EtcdRevision,

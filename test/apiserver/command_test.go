@@ -71,16 +71,17 @@ func freePort(t *testing.T) string {
 func TestTheCommandRefusesWhatItCannotDo(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"unknown flag: --no-such":                                {"--no-such"},
-		"--etcd-servers must be specified":                       {},
-		"--egress-selector-config-file is not supported":         {"--etcd-servers=http://127.0.0.1:1", "--egress-selector-config-file=x"},
-		"--audit-policy-file: open x":                            {"--etcd-servers=http://127.0.0.1:1", "--audit-policy-file=x"},
-		"--authentication-token-webhook-version":                 {"--etcd-servers=http://127.0.0.1:1", "--authentication-token-webhook-config-file=x", "--authentication-token-webhook-version=v2"},
-		"--authorization-config excludes --authorization-mode":   {"--etcd-servers=http://127.0.0.1:1", "--authorization-config=x", "--authorization-mode=RBAC"},
-		"--tls-sni-cert-key":                                     {"--etcd-servers=http://127.0.0.1:1", "--tls-sni-cert-key=x"},
-		"--encryption-provider-config: encryption configuration": {"--etcd-servers=http://127.0.0.1:1", "--encryption-provider-config=none"},
-		"two of different IP families":                           {"--etcd-servers=http://127.0.0.1:1", "--service-cluster-ip-range=10.0.0.0/24,10.1.0.0/24"},
-		"--goaway-chance can not be less than 0 or greater than": {"--etcd-servers=http://127.0.0.1:1", "--goaway-chance=1"},
+		"unknown flag: --no-such":                                             {"--no-such"},
+		"--etcd-servers must be specified":                                    {},
+		"--egress-selector-config-file is not supported":                      {"--etcd-servers=http://127.0.0.1:1", "--egress-selector-config-file=x"},
+		"--audit-policy-file: open x":                                         {"--etcd-servers=http://127.0.0.1:1", "--audit-policy-file=x"},
+		"--authentication-token-webhook-version":                              {"--etcd-servers=http://127.0.0.1:1", "--authentication-token-webhook-config-file=x", "--authentication-token-webhook-version=v2"},
+		"--authorization-config excludes --authorization-mode":                {"--etcd-servers=http://127.0.0.1:1", "--authorization-config=x", "--authorization-mode=RBAC"},
+		"--tls-sni-cert-key":                                                  {"--etcd-servers=http://127.0.0.1:1", "--tls-sni-cert-key=x"},
+		"--encryption-provider-config: encryption configuration":              {"--etcd-servers=http://127.0.0.1:1", "--encryption-provider-config=none"},
+		"two of different IP families":                                        {"--etcd-servers=http://127.0.0.1:1", "--service-cluster-ip-range=10.0.0.0/24,10.1.0.0/24"},
+		`"example.com": regular expression does not pin to start/end of host`: {"--etcd-servers=http://127.0.0.1:1", "--cors-allowed-origins=//a$,example.com"},
+		"--goaway-chance can not be less than 0 or greater than":              {"--etcd-servers=http://127.0.0.1:1", "--goaway-chance=1"},
 	} {
 		cmd := apiserver.Command()
 		cmd.SetArgs(args)
