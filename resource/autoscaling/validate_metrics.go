@@ -97,7 +97,7 @@ func podsMetric(spec *autoscalingv2.MetricSpec, at *field.Path) (field.ErrorList
 	}
 	errs := identified(m.Metric, at.Child("metric"))
 	errs = append(errs, wanted(&m.Target, at.Child("target"))...)
-	if each := m.Target.AverageValue; each == nil || each.Sign() != 1 {
+	if m.Target.AverageValue == nil {
 		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must specify a positive target averageValue"))
 	}
 	return errs, true

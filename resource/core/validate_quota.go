@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -53,7 +52,7 @@ func scoped(scope corev1.ResourceQuotaScope, name corev1.ResourceName) bool {
 func quotaScopes(spec *corev1.ResourceQuotaSpec) field.ErrorList {
 	var errs field.ErrorList
 	path := specPath.Child("scopes")
-	seen := sets.New[corev1.ResourceQuotaScope]()
+	seen, selected := sets.New[corev1.ResourceQuotaScope](), sets.New[corev1.ResourceQuotaScope]()
 	misapplied := func(scope corev1.ResourceQuotaScope, at *field.Path, value any) {
 		for _, name := range slices.Sorted(maps.Keys(spec.Hard)) {
 			if quotaStandard(name) && !scoped(scope, name) {
@@ -77,7 +76,7 @@ func quotaScopes(spec *corev1.ResourceQuotaSpec) field.ErrorList {
 			}
 			misapplied(r.ScopeName, at, selector)
 			errs = append(errs, scopeRequirement(r, at)...)
-			seen.Insert(r.ScopeName)
+			selected.Insert(r.ScopeName)
 		}
 	}
 	for _, pair := range [][2]corev1.ResourceQuotaScope{
@@ -87,6 +86,9 @@ func quotaScopes(spec *corev1.ResourceQuotaSpec) field.ErrorList {
 		if seen.HasAll(pair[0], pair[1]) {
 			errs = append(errs, field.Invalid(path, spec.Scopes, "conflicting scopes"))
 		}
+		if selected.HasAll(pair[0], pair[1]) {
+			errs = append(errs, field.Invalid(specPath.Child("scopeSelector", "matchExpressions"), spec.Scopes, "conflicting scopes"))
+		}
 	}
 	return errs
 }
@@ -94,7 +96,7 @@ func quotaScopes(spec *corev1.ResourceQuotaSpec) field.ErrorList {
 func scopeRequirement(r *corev1.ScopedResourceSelectorRequirement, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	valued := r.ScopeName == corev1.ResourceQuotaScopePriorityClass || r.ScopeName == corev1.ResourceQuotaScopeVolumeAttributesClass
-	if !valued && r.Operator != corev1.ScopeSelectorOpExists {
+	if !valued && slices.Contains(quotaScopeNames, r.ScopeName) && r.Operator != corev1.ScopeSelectorOpExists {
 		errs = append(errs, field.Invalid(path.Child("operator"), r.Operator, "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "+
 			"ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
 	}
@@ -117,9 +119,6 @@ func validateResourceQuotaUpdate(r *resource.Request, quota, old *corev1.Resourc
 	errs := validateResourceQuota(r, quota)
 	if now, before := sets.New(quota.Spec.Scopes...), sets.New(old.Spec.Scopes...); !now.Equal(before) {
 		errs = append(errs, field.Invalid(specPath.Child("scopes"), quota.Spec.Scopes, "field is immutable"))
-	}
-	if !apiequality.Semantic.DeepEqual(quota.Spec.ScopeSelector, old.Spec.ScopeSelector) {
-		errs = append(errs, field.Invalid(specPath.Child("scopeSelector"), quota.Spec.ScopeSelector, "field is immutable"))
 	}
 	return errs
 }

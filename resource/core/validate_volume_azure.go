@@ -43,7 +43,10 @@ const maxDriverName = 63
 
 // CSIDriverName checks the name of a CSI driver: a DNS subdomain in which upper case is allowed.
 func CSIDriverName(name string, at *field.Path) field.ErrorList {
-	errs := given(name, at)
+	if name == "" {
+		return given(name, at)
+	}
+	var errs field.ErrorList
 	if len(name) > maxDriverName {
 		errs = append(errs, field.TooLong(at, "", maxDriverName))
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -107,10 +106,7 @@ func checkEphemeral(v *corev1.EphemeralVolumeSource, path *field.Path) field.Err
 	if v.VolumeClaimTemplate == nil {
 		return field.ErrorList{field.Required(at, "")}
 	}
-	meta := &v.VolumeClaimTemplate.ObjectMeta
-	errs := apivalidation.ValidateAnnotations(meta.Annotations, at.Child("metadata", "annotations"))
-	errs = append(errs, metav1validation.ValidateLabels(meta.Labels, at.Child("metadata", "labels"))...)
-	errs = append(errs, onlyFields(*meta, []string{"Annotations", "Labels"}, "cannot be set for an ephemeral volume", at.Child("metadata"))...)
+	errs := TemplateMeta(&v.VolumeClaimTemplate.ObjectMeta, at.Child("metadata"))
 	return append(errs, ValidateClaimSpec(&v.VolumeClaimTemplate.Spec, at.Child("spec"))...)
 }
 

@@ -45,7 +45,8 @@ func validateIPAddress(_ *resource.Request, address *networkingv1.IPAddress) fie
 }
 
 func validateIPAddressUpdate(_ *resource.Request, address, old *networkingv1.IPAddress) field.ErrorList {
-	return core.Immutable(address.Spec.ParentRef, old.Spec.ParentRef, specPath.Child("parentRef"))
+	errs := core.Immutable(address.Spec.ParentRef, old.Spec.ParentRef, specPath.Child("parentRef"))
+	return append(errs, validateIPAddress(nil, address)...)
 }
 
 func validateServiceCIDR(_ *resource.Request, c *networkingv1.ServiceCIDR) field.ErrorList {

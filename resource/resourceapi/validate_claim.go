@@ -30,7 +30,7 @@ func validateClaimUpdate(_ *resource.Request, c, old *resourcev1.ResourceClaim) 
 }
 
 func validateTemplate(_ *resource.Request, t *resourcev1.ResourceClaimTemplate) field.ErrorList {
-	errs := metav1validation.ValidateLabels(t.Spec.Labels, specPath.Child("metadata", "labels"))
+	errs := core.TemplateMeta(&t.Spec.ObjectMeta, specPath.Child("metadata"))
 	return append(errs, claimSpec(&t.Spec.Spec, specPath.Child("spec"))...)
 }
 

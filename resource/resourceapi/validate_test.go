@@ -145,3 +145,13 @@ func TestSelectorsAreCompiled(t *testing.T) {
 		}
 	}
 }
+
+func TestTemplatesHaveLabelsOnly(t *testing.T) {
+	t.Parallel()
+	template := &resourcev1.ResourceClaimTemplate{}
+	template.Spec.Labels, template.Spec.Annotations = map[string]string{"a": "b"}, map[string]string{"a": "b"}
+	expect(t, validateTemplate(nil, template))
+	template.Spec.Name, template.Spec.UID, template.Spec.Finalizers = "n", "u", []string{"a/b"}
+	expect(t, validateTemplate(nil, template),
+		"spec.metadata.name: Forbidden: cannot be set", "spec.metadata.uID: Forbidden: cannot be set", "spec.metadata.finalizers: Forbidden: cannot be set")
+}
