@@ -94,9 +94,6 @@ func (a *Args) applyServing(config *Config) error {
 	if a.goAwayChance < 0 || a.goAwayChance > maxGoAway {
 		return errGoAway
 	}
-	if _, err := compileOrigins(a.origins); err != nil {
-		return err
-	}
 	config.GoAwayChance, config.AllowOrigins, config.MaxStreams = a.goAwayChance, a.origins, a.maxStreams
 	config.RequestTimeout, config.ShutdownDelay, config.MinWatch = a.requestTimeout, a.shutdownDelay, a.minWatch()
 	if a.has("etcd-compaction-interval") {

@@ -206,6 +206,27 @@ func TestClaimsGrowOnly(t *testing.T) {
 		"spec.accessModes: Required value: at least 1 access mode is required", "spec.resources[storage]: Required value")
 }
 
+func TestClaimsGrowInKnownSteps(t *testing.T) {
+	t.Parallel()
+	claim := func(name corev1.ResourceName, state corev1.ClaimResourceStatus, amount string) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{
+			Spec: corev1.PersistentVolumeClaimSpec{AccessModes: []corev1.PersistentVolumeAccessMode{"ReadWriteOnce"}},
+			Status: corev1.PersistentVolumeClaimStatus{
+				AllocatedResourceStatuses: map[corev1.ResourceName]corev1.ClaimResourceStatus{name: state},
+				AllocatedResources:        corev1.ResourceList{name: apiresource.MustParse(amount)},
+			},
+		}
+	}
+	good := claim("storage", "NodeResizePending", "1Gi")
+	expect(t, validateClaimStatus(nil, good, good))
+	expect(t, validateClaimStatus(nil, claim("storage", "Growing", "-1"), good),
+		`status.allocatedResourceStatuses: Unsupported value: "storage": supported values: "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending"`,
+		`status.allocatedResources[storage]: Invalid value: "-1": must be greater than or equal to 0`)
+	expect(t, validateClaimStatus(nil, claim("cpu", "NodeResizePending", "1"), good),
+		`status.allocatedResourceStatuses: Unsupported value: "cpu": supported values: "storage"`,
+		`status.allocatedResources: Unsupported value: "cpu": supported values: "storage"`)
+}
+
 func TestNodesKeepTheirRange(t *testing.T) {
 	t.Parallel()
 	old := &corev1.Node{Spec: corev1.NodeSpec{PodCIDR: "10.1.0.0/24", ProviderID: "a"}}

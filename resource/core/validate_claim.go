@@ -2,6 +2,7 @@ package core
 
 import (
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -155,15 +156,27 @@ func validateClaimStatus(_ *resource.Request, claim, old *corev1.PersistentVolum
 		errs = append(errs, nonNegativeQuantity(amount, statusPath.Child("capacity").Key(string(name)))...)
 	}
 	resizing := statusPath.Child("allocatedResourceStatuses")
-	for name := range claim.Status.AllocatedResourceStatuses {
-		errs = append(errs, claimResource(name, resizing.Key(string(name)))...)
+	for name, state := range claim.Status.AllocatedResourceStatuses {
+		errs = append(errs, claimResource(name, resizing)...)
+		if !slices.Contains(resizeStates, state) {
+			errs = append(errs, field.NotSupported(resizing, name, resizeStates)) // it names the resource, as upstream's does
+		}
 	}
+	allocated := statusPath.Child("allocatedResources")
 	for name, amount := range claim.Status.AllocatedResources {
-		at := statusPath.Child("allocatedResources").Key(string(name))
-		errs = append(errs, claimResource(name, at)...)
-		errs = append(errs, nonNegativeQuantity(amount, at)...)
+		if wrong := claimResource(name, allocated); len(wrong) > 0 {
+			errs = append(errs, wrong...)
+			continue
+		}
+		errs = append(errs, nonNegativeQuantity(amount, allocated.Key(string(name)))...)
 	}
 	return errs
+}
+
+// resizeStates are how far the growth of a claim's volume can be, sorted.
+var resizeStates = []corev1.ClaimResourceStatus{
+	corev1.PersistentVolumeClaimControllerResizeInProgress, corev1.PersistentVolumeClaimControllerResizeInfeasible,
+	corev1.PersistentVolumeClaimNodeResizeInProgress, corev1.PersistentVolumeClaimNodeResizeInfeasible, corev1.PersistentVolumeClaimNodeResizePending,
 }
 
 func claimResource(name corev1.ResourceName, path *field.Path) field.ErrorList {

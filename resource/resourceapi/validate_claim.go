@@ -34,8 +34,8 @@ func validateTemplate(_ *resource.Request, t *resourcev1.ResourceClaimTemplate) 
 	return append(errs, claimSpec(&t.Spec.Spec, specPath.Child("spec"))...)
 }
 
-func validateTemplateUpdate(_ *resource.Request, t, old *resourcev1.ResourceClaimTemplate) field.ErrorList {
-	return core.Immutable(t.Spec, old.Spec, specPath)
+func validateTemplateUpdate(r *resource.Request, t, old *resourcev1.ResourceClaimTemplate) field.ErrorList {
+	return append(validateTemplate(r, t), core.Immutable(t.Spec, old.Spec, specPath)...)
 }
 
 func claimSpec(spec *resourcev1.ResourceClaimSpec, path *field.Path) field.ErrorList {

@@ -15,7 +15,9 @@ import (
 	"github.com/septet-io/septet/resource/core"
 )
 
-func validateClass(_ *resource.Request, c *resourcev1.DeviceClass) field.ErrorList { return class(c, nil) }
+func validateClass(_ *resource.Request, c *resourcev1.DeviceClass) field.ErrorList {
+	return class(c, nil)
+}
 
 // class checks a DeviceClass; before are selectors that it had before.
 func class(c *resourcev1.DeviceClass, before []string) field.ErrorList {
