@@ -157,7 +157,7 @@ func bound(policy string, ref *admissionv1.ParamRef, m *admissionv1.MatchResourc
 			errs = append(errs, field.Required(at, "one of name or selector must be specified"))
 		}
 		errs = append(errs, core.LabelSelector(ref.Selector, at.Child("selector"))...)
-		errs = append(errs, core.OneOf(ptr.Deref(ref.ParameterNotFoundAction, ""), at.Child("parameterNotFoundAction"), admissionv1.AllowAction, admissionv1.DenyAction)...)
+		errs = append(errs, core.OneOf(ptr.Deref(ref.ParameterNotFoundAction, ""), at.Child("parameterNotFoundAction"), admissionv1.DenyAction, admissionv1.AllowAction)...)
 	}
 	return append(errs, match(m, specPath.Child("matchResources"))...)
 }

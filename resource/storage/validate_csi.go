@@ -41,7 +41,7 @@ func validateCSIDriver(_ *resource.Request, driver *storagev1.CSIDriver) field.E
 	errs = append(errs, tokenRequests(spec.TokenRequests, specPath.Child("tokenRequests"))...)
 	for i := range spec.VolumeLifecycleModes {
 		errs = append(errs, core.OneOfIfSet(&spec.VolumeLifecycleModes[i], specPath.Child("volumeLifecycleModes"),
-			storagev1.VolumeLifecycleEphemeral, storagev1.VolumeLifecyclePersistent)...)
+			storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral)...)
 	}
 	needed(spec.SELinuxMount != nil, "seLinuxMount")
 	if period := spec.NodeAllocatableUpdatePeriodSeconds; period != nil && *period < minUpdate {

@@ -100,7 +100,7 @@ func TestCSIDrivers(t *testing.T) {
 	expect(t, validateCSIDriverUpdate(nil, changed, driver),
 		`spec.tokenRequests[1].audience: Duplicate value: "a"`,
 		"spec.tokenRequests[1].expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
-		`spec.volumeLifecycleModes: Unsupported value: "Forever": supported values: "Ephemeral", "Persistent"`,
+		`spec.volumeLifecycleModes: Unsupported value: "Forever": supported values: "Persistent", "Ephemeral"`,
 		"spec.attachedRequired: Invalid value: false: field is immutable",
 		`spec.volumeLifecycleModes: Invalid value: ["Forever"]: field is immutable`)
 }
