@@ -46,7 +46,7 @@ bin/guestbook.tar: examples/guestbook/main.go
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/guestbook ./examples/guestbook
 	@go run ./tools/image -name septet.io/guestbook:1 -out bin/guestbook.tar bin/guestbook
 
-test: lint unit runtime-test e2e
+test: lint unit runtime-test e2e clients
 	@echo "── all tests passed"
 
 lint: deps carried
