@@ -11,6 +11,8 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/septet-io/septet/resource/apiextensions"
 )
 
 // Bounds of what rules may cost by estimate, as upstream: one rule, and all of a version.
@@ -33,12 +35,18 @@ func schemaErrors(crd, old *apiextensionsv1.CustomResourceDefinition, wrong bool
 		if err != nil {
 			continue // old ones without structure
 		}
-		path := field.NewPath("spec", "versions").Index(i).Child("schema", "openAPIV3Schema")
+		path := apiextensions.Schema.At(&crd.Spec, i)
+		if path == nil {
+			continue
+		}
+		path = path.Child("openAPIV3Schema")
 		found, err := defaulting.ValidateDefaults(context.Background(), path, s, true, true)
 		if err != nil {
 			found = append(found, field.Invalid(path, "", err.Error()))
 		}
-		found = append(found, selectableErrors(v, s, field.NewPath("spec", "versions").Index(i).Child("selectableFields"), old)...)
+		if fields := apiextensions.SelectableFields.At(&crd.Spec, i); fields != nil {
+			found = append(found, selectableErrors(v, s, fields, old)...)
+		}
 		if len(found) == 0 && hasRules(s) {
 			c := &checker{known: known, unchanged: unchanged(v, old)}
 			c.node(&place{schema: s, path: path, root: true, many: once})

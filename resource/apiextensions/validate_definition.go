@@ -42,7 +42,7 @@ func spec(s *apiextensionsv1.CustomResourceDefinitionSpec) field.ErrorList {
 		errs = append(errs, field.Invalid(specPath.Child("preserveUnknownFields"), true,
 			"cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"))
 	}
-	errs = append(errs, versions(s.Versions, specPath.Child("versions"))...)
+	errs = append(errs, versions(s)...)
 	errs = append(errs, names(&s.Names, specPath.Child("names"))...)
 	return append(errs, conversion(s.Conversion, specPath.Child("conversion"))...)
 }

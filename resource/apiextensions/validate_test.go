@@ -66,15 +66,15 @@ func TestDefinitions(t *testing.T) {
 		"schema": {func(c *apiextensionsv1.CustomResourceDefinition) {
 			c.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"] = apiextensionsv1.JSONSchemaProps{UniqueItems: true}
 		}, []string{
-			"spec.versions[0].schema.openAPIV3Schema.properties[spec].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
-			"spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields",
+			"spec.validation.openAPIV3Schema.properties[spec].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+			"spec.validation.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields",
 		}},
 		"conversion": {func(c *apiextensionsv1.CustomResourceDefinition) {
 			c.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: "Webhook"}
 			c.Spec.Versions[0].Subresources = &apiextensionsv1.CustomResourceSubresources{Scale: &apiextensionsv1.CustomResourceSubresourceScale{SpecReplicasPath: "replicas"}}
 		}, []string{
-			`spec.versions[0].subresources.scale.specReplicasPath: Invalid value: "replicas": must be a simple json path starting with .`,
-			"spec.versions[0].subresources.scale.statusReplicasPath: Required value",
+			`spec.subresources.scale.specReplicasPath: Invalid value: "replicas": must be a simple json path starting with .`,
+			"spec.subresources.scale.statusReplicasPath: Required value",
 			"spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
 			"spec.conversion.conversionReviewVersions: Required value",
 		}},

@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func versions(list []apiextensionsv1.CustomResourceDefinitionVersion, path *field.Path) field.ErrorList {
+func versions(s *apiextensionsv1.CustomResourceDefinitionSpec) field.ErrorList {
+	list, path := s.Versions, specPath.Child("versions")
 	var errs field.ErrorList
 	stored, seen := 0, sets.New[string]()
 	for i := range list {
@@ -26,7 +27,7 @@ func versions(list []apiextensionsv1.CustomResourceDefinitionVersion, path *fiel
 		if wrong := validation.IsDNS1035Label(v.Name); len(wrong) > 0 {
 			errs = append(errs, field.Invalid(at.Child("name"), v.Name, strings.Join(wrong, ",")))
 		}
-		errs = append(errs, version(v, at)...)
+		errs = append(errs, version(s, i)...)
 	}
 	if seen.Len() < len(list) {
 		errs = append(errs, field.Invalid(path, list, "must contain unique version names"))
@@ -37,22 +38,25 @@ func versions(list []apiextensionsv1.CustomResourceDefinitionVersion, path *fiel
 	return errs
 }
 
-func version(v *apiextensionsv1.CustomResourceDefinitionVersion, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	errs = append(errs, deprecationWarning(v, at.Child("deprecationWarning"))...)
-	if schema := at.Child("schema", "openAPIV3Schema"); v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
-		errs = append(errs, field.Required(schema, "schemas are required"))
-	} else {
+func version(s *apiextensionsv1.CustomResourceDefinitionSpec, i int) field.ErrorList {
+	v, at := &s.Versions[i], specPath.Child("versions").Index(i)
+	errs := deprecationWarning(v, at.Child("deprecationWarning"))
+	if v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
+		errs = append(errs, field.Required(at.Child("schema", "openAPIV3Schema"), "schemas are required"))
+	} else if schema := Schema.At(s, i); schema != nil {
+		schema = schema.Child("openAPIV3Schema")
 		if v.Subresources != nil && v.Subresources.Status != nil {
 			errs = append(errs, rootWithStatus(v.Schema.OpenAPIV3Schema, schema)...)
 		}
 		errs = append(errs, validateSchema(v.Schema.OpenAPIV3Schema, schema)...)
 	}
-	if v.Subresources != nil && v.Subresources.Scale != nil {
-		errs = append(errs, scale(v.Subresources.Scale, at.Child("subresources", "scale"))...)
+	if below := Subresources.At(s, i); below != nil && v.Subresources != nil && v.Subresources.Scale != nil {
+		errs = append(errs, scale(v.Subresources.Scale, below.Child("scale"))...)
 	}
-	for i := range v.AdditionalPrinterColumns {
-		errs = append(errs, printerColumn(&v.AdditionalPrinterColumns[i], at.Child("additionalPrinterColumns").Index(i))...)
+	if columns := Columns.At(s, i); columns != nil {
+		for c := range v.AdditionalPrinterColumns {
+			errs = append(errs, printerColumn(&v.AdditionalPrinterColumns[c], columns.Index(c))...)
+		}
 	}
 	return errs
 }

@@ -279,7 +279,7 @@ func TestWrongDefinitionsAreRefused(t *testing.T) {
 		"field path": {`{type: object, x-kubernetes-validations: [{rule: "true", fieldPath: ".nope"}]}`, "must be a valid path"},
 		"reason":     {`{type: object, x-kubernetes-validations: [{rule: "true", reason: Why}]}`, `Unsupported value: "Why": supported values: "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"`},
 		"cost":       {`{type: object, properties: {l: {type: array, items: {type: string}}}, x-kubernetes-validations: [{rule: "self.l.all(a, self.l.all(b, a != b))"}]}`, "estimated rule cost exceeds budget by factor of more than 100x"},
-		"old items":  {`{type: object, properties: {l: {type: array, maxItems: 2, items: {type: string, maxLength: 2, x-kubernetes-validations: [{rule: "self == oldSelf"}]}}}}`, "oldSelf cannot be used on the uncorrelatable portion of the schema within spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[l]"},
+		"old items":  {`{type: object, properties: {l: {type: array, maxItems: 2, items: {type: string, maxLength: 2, x-kubernetes-validations: [{rule: "self == oldSelf"}]}}}}`, "oldSelf cannot be used on the uncorrelatable portion of the schema within spec.validation.openAPIV3Schema.properties[spec].properties[l]"},
 		"optional":   {`{type: object, x-kubernetes-validations: [{rule: "true", optionalOldSelf: true}]}`, "may not be set if oldSelf is not used in rule"},
 		"default":    {`{type: object, properties: {a: {type: integer, default: x}}}`, `default: Invalid value: "string": `},
 		"list map":   {`{type: object, properties: {l: {type: array, x-kubernetes-list-type: map, items: {type: object}}}}`, "must not be empty if x-kubernetes-list-type is map"},
