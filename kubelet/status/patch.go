@@ -16,14 +16,20 @@ var computedByNode = map[v1.PodConditionType]bool{
 	v1.AllContainersRestarting: true,
 }
 
+// byNode says whether a condition may be this node's word. What the API has of a disruption that somebody else announced may be newer
+// than what this status was made of: it is neither written nor taken away.
+func byNode(c *v1.PodCondition) bool {
+	return computedByNode[c.Type] && (c.Type != v1.DisruptionTarget || c.Reason == v1.PodReasonTerminationByKubelet)
+}
+
 // mineOnly returns the status without what others set. Times lose what JSON does
 // not keep.
 func mineOnly(s *v1.PodStatus) *v1.PodStatus {
 	c := *s
 	c.Conditions = nil
-	for _, condition := range s.Conditions {
-		if computedByNode[condition.Type] {
-			c.Conditions = append(c.Conditions, condition)
+	for i := range s.Conditions {
+		if byNode(&s.Conditions[i]) {
+			c.Conditions = append(c.Conditions, s.Conditions[i])
 		}
 	}
 	c.ResourceClaimStatuses, c.ExtendedResourceClaimStatus, c.NodeAllocatableResourceClaimStatuses = nil, nil, nil

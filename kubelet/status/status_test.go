@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,6 +146,23 @@ func TestALostContainerIsToldOf(t *testing.T) {
 
 // TestTheNewestStatusGetsThere sets statuses faster than they can be written, with
 // an API that fails now and then.
+// The scheduler announces that it preempts a Pod while the node writes a status that was made without knowing.
+func TestADisruptionThatOthersAnnounceStays(t *testing.T) {
+	t.Parallel()
+	disruption := func(reason string) v1.PodCondition {
+		return v1.PodCondition{Type: v1.DisruptionTarget, Status: v1.ConditionTrue, Reason: reason}
+	}
+	api := &v1.PodStatus{Phase: v1.PodRunning, Conditions: []v1.PodCondition{disruption(v1.PodReasonPreemptionByScheduler)}}
+	patch, err := patchOf("u", api, &v1.PodStatus{Phase: v1.PodSucceeded})
+	if err != nil || string(patch) != `{"metadata":{"uid":"u"},"status":{"phase":"Succeeded"}}` {
+		t.Errorf("%s, %v", patch, err)
+	}
+	patch, err = patchOf("u", api, &v1.PodStatus{Phase: v1.PodFailed, Conditions: []v1.PodCondition{disruption(v1.PodReasonTerminationByKubelet)}})
+	if err != nil || !strings.Contains(string(patch), v1.PodReasonTerminationByKubelet) {
+		t.Errorf("%s, %v; the node's own announcement has to get there", patch, err)
+	}
+}
+
 func TestTheNewestStatusGetsThere(t *testing.T) {
 	t.Parallel()
 	pod := twoContainers(v1.RestartPolicyAlways)
