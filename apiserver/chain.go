@@ -67,6 +67,9 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	header := w.Header()
 	header["Audit-Id"] = []string{c.state.ID}
 	header["Cache-Control"] = noCache
+	if s.config.StrictTransport != "" {
+		header["Strict-Transport-Security"] = []string{s.config.StrictTransport}
+	}
 	c.r = r.WithContext(request.With(r.Context(), &c.state))
 	s.inFlight(&c.state, 1)
 	return c

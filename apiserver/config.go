@@ -30,6 +30,17 @@ type Config struct {
 	// CompactEvery is how much history etcd keeps; 5 minutes if zero, negative: all.
 	CompactEvery time.Duration
 
+	// LeaseReuse is how long events may share a lease of etcd; a minute if zero.
+	LeaseReuse time.Duration
+	// HealthTimeout and ReadyTimeout are how long etcd may take to answer the checks "etcd" and "etcd-readiness"; 2 s if zero.
+	HealthTimeout, ReadyTimeout time.Duration
+	// StoreJSON keeps objects in etcd as JSON; either form is read.
+	StoreJSON bool
+	// DeleteWorkers is how many objects of a collection are deleted at a time; 1 if zero.
+	DeleteWorkers int
+	// AllowPrivileged lets containers be privileged.
+	AllowPrivileged bool
+
 	// Encryption of objects at rest; nil: as they are.
 	Encryption *encrypt.Set
 	// ReloadEncryption reads its file again whenever that changes.
@@ -70,6 +81,10 @@ type Config struct {
 	GoAwayChance float64
 	// TLS has the least version and the cipher suites, if set.
 	TLS *tls.Config
+	// NoHTTP2 serves HTTP/1.1 alone.
+	NoHTTP2 bool
+	// StrictTransport is the header Strict-Transport-Security of all answers; empty: none.
+	StrictTransport string
 	// MaxStreams bounds the requests at a time over one connection; 1000 if zero.
 	MaxStreams int
 	// ShutdownDelay is how long the server goes on, not ready, before it refuses connections.

@@ -60,8 +60,8 @@ func (s *Server) addHealth() {
 	s.Health.Graceful = func() bool { return time.Since(s.started) < s.config.LivezGrace }
 	s.Health.Check("ping", Both, func(context.Context) error { return nil })
 	s.Health.Check("log", Both, func(context.Context) error { return nil })
-	s.Health.Check("etcd", Both, s.etcdHealth)
-	s.Health.Check("etcd-readiness", Ready, s.etcdHealth)
+	s.Health.Check("etcd", Both, s.etcdHealth(s.config.HealthTimeout))
+	s.Health.Check("etcd-readiness", Ready, s.etcdHealth(s.config.ReadyTimeout))
 	s.Health.Check("shutdown", Ready, func(context.Context) error {
 		if s.stopping.Load() {
 			return errors.New("process is shutting down")
@@ -70,13 +70,18 @@ func (s *Server) addHealth() {
 	})
 }
 
-// etcdTime is how long etcd may take to answer a health check.
+// etcdTime is how long etcd may take to answer a health check, where nothing else is configured.
 const etcdTime = 2 * time.Second
 
-func (s *Server) etcdHealth(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, etcdTime)
-	defer cancel()
-	return s.backend.Health(ctx)
+func (s *Server) etcdHealth(limit time.Duration) func(context.Context) error {
+	if limit == 0 {
+		limit = etcdTime
+	}
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return s.backend.Health(ctx)
+	}
 }
 
 // scopeOf is which checks a path asks for.

@@ -31,6 +31,7 @@ import (
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/resource"
 	"github.com/septet-io/septet/resource/builtin"
+	"github.com/septet-io/septet/resource/core"
 )
 
 // Server is a kube-apiserver. Make it with New; it serves in-process clients at once, and the network in Run.
@@ -95,12 +96,15 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s.backend = store.Connect(store.BackendOptions{
 		Client: config.Etcd, Prefix: config.EtcdPrefix, Revision: config.EtcdRevision,
-		Dedicated: config.EtcdDedicated, CompactEvery: config.CompactEvery,
+		Dedicated: config.EtcdDedicated, CompactEvery: config.CompactEvery, LeaseReuse: config.LeaseReuse,
 	})
 	s.env = &rest.Env{
 		Admission: &admission.Chain{Plugins: config.Admission, Observe: observeAdmission},
 		Journal:   s.Journal, Fields: rest.NewFields(s.Resources.Kind),
-		Draining: s.draining, MinWatch: config.MinWatch,
+		Draining: s.draining, MinWatch: config.MinWatch, DeleteWorkers: config.DeleteWorkers,
+	}
+	if !config.AllowPrivileged {
+		s.env.Validate = core.RefusePrivileged
 	}
 	s.env.Fields.Described = openapi.Types
 	s.addKinds(builtin.All())
@@ -138,7 +142,7 @@ func (s *Server) opener(kind *resource.Kind) func() store.Store {
 		kind = kind.StoredAs
 	}
 	return sync.OnceValue(func() store.Store {
-		options := store.Options{Kind: kind, Backend: s.backend, Codec: codec(kind), Index: indexes[kind.GroupResource()]}
+		options := store.Options{Kind: kind, Backend: s.backend, Codec: s.codec(kind), Index: indexes[kind.GroupResource()]}
 		if s.config.Encryption != nil {
 			options.Transformer = s.config.Encryption.For(kind.GroupResource())
 		}
@@ -201,9 +205,9 @@ func (s *stores) stop() {
 var indexes = map[schema.GroupResource][]string{{Resource: "pods"}: {"spec.nodeName"}}
 
 // codec is the form in etcd: upstream keeps the kinds of its two inner servers as JSON.
-func codec(kind *resource.Kind) store.Codec {
-	switch kind.GroupVersionKind.Group {
-	case "apiextensions.k8s.io", "apiregistration.k8s.io":
+func (s *Server) codec(kind *resource.Kind) store.Codec {
+	group := kind.GroupVersionKind.Group
+	if s.config.StoreJSON || group == "apiextensions.k8s.io" || group == "apiregistration.k8s.io" {
 		return store.Defaulted(store.JSONCodec(kind), kind)
 	}
 	return store.Defaulted(store.ProtobufCodec(kind), kind)
@@ -292,7 +296,7 @@ func (s *Server) httpServer() *http.Server {
 	}
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
+	protocols.SetHTTP2(!s.config.NoHTTP2)
 	return &http.Server{
 		Handler: s, TLSConfig: s.tls(), Protocols: protocols,
 		ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +98,11 @@ type Standard struct {
 	// NoEndpoints leaves the endpoints of the "kubernetes" Service to somebody else.
 	NoEndpoints bool
 
+	// ServiceNodePort makes that Service one of type NodePort, where it is not there yet; 0: it has a cluster IP only.
+	ServiceNodePort int32
+	// ExternalName is the host by which documents name this server to clients, with or without a port; Address if empty.
+	ExternalName string
+
 	// Kubelet is the client side of connections to kubelets.
 	Kubelet             *tls.Config
 	KubeletAddressTypes []string
@@ -126,9 +133,7 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 		return nil, err
 	}
 	o.server.Store(s)
-	if standard.Address.IsValid() {
-		s.discovery.Address = netip.AddrPortFrom(standard.Address, uint16(standard.Port)).String()
-	}
+	s.discovery.Address = standard.external()
 	self := resource.User{Name: "system:apiserver", Groups: []string{authz.Masters, authn.Authenticated}}
 	loopback := s.Local(self)
 	loopback.UserAgent = "kube-apiserver" // the field manager of what it writes
@@ -166,6 +171,20 @@ func Open(ctx context.Context, config Config, standard Standard) (*Server, error
 	o.share(s)
 	s.standard, s.bootstrapped = &o.Standard, make(chan struct{})
 	return s, nil
+}
+
+// external is where documents send clients to: host and port; empty if nothing is known.
+func (s *Standard) external() string {
+	if s.ExternalName != "" {
+		if _, _, err := net.SplitHostPort(s.ExternalName); err == nil {
+			return s.ExternalName
+		}
+		return net.JoinHostPort(s.ExternalName, strconv.Itoa(int(s.Port)))
+	}
+	if !s.Address.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(s.Address, uint16(s.Port)).String()
 }
 
 // opening is a Standard on its way to becoming a server.
@@ -292,7 +311,7 @@ func (s *Server) keep(ctx context.Context, keeper *bootstrap.Service) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	background.Go(func() { s.keepPublishing(ctx) })
-	if keeper != nil && !s.standard.NoEndpoints {
+	if keeper != nil {
 		background.Go(func() { keeper.Run(ctx) })
 	}
 	if s.repair != nil {
@@ -310,11 +329,15 @@ func (s *Server) kubernetesService(ctx context.Context) (*bootstrap.Service, err
 		return nil, nil
 	}
 	keeper := &bootstrap.Service{Client: s.Loopback, Etcd: s.config.Etcd, Prefix: s.prefix(), Address: s.standard.Address, Port: s.standard.Port}
+	keeper.NodePort = s.standard.ServiceNodePort
 	keeper.ClusterIPs = []string{s.standard.ServiceCIDRs[0].Masked().Addr().Next().String()}
 	for _, prefix := range s.standard.ServiceCIDRs {
 		keeper.CIDRs = append(keeper.CIDRs, prefix.String())
 	}
-	return keeper, keeper.Ensure(ctx)
+	if err := keeper.Ensure(ctx); err != nil || s.standard.NoEndpoints {
+		return nil, err
+	}
+	return keeper, nil
 }
 
 // prefix is that of all keys in etcd.

@@ -15,6 +15,9 @@ func (s *Server) tls() *tls.Config {
 		config = s.config.TLS.Clone()
 	}
 	config.NextProtos, config.GetCertificate = []string{"h2", "http/1.1"}, s.config.GetCertificate
+	if s.config.NoHTTP2 {
+		config.NextProtos = []string{"http/1.1"}
+	}
 	if s.config.ClientCA == nil {
 		return config
 	}

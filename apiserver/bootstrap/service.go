@@ -36,6 +36,8 @@ type Service struct {
 	Address    netip.Addr
 	Port       int32
 	ClusterIPs []string
+	// NodePort, if not 0, makes the Service one of type NodePort, unless it is there already.
+	NodePort int32
 	// CIDRs are the ranges that cluster IPs come from.
 	CIDRs []string
 }
@@ -62,18 +64,22 @@ func (s *Service) Ensure(ctx context.Context) error {
 	if len(s.ClusterIPs) > 1 {
 		policy = corev1.IPFamilyPolicyPreferDualStack
 	}
+	kind := corev1.ServiceTypeClusterIP
+	if s.NodePort != 0 {
+		kind = corev1.ServiceTypeNodePort
+	}
 	_, err = services.Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: serviceName, Namespace: metav1.NamespaceDefault,
 			Labels: map[string]string{"component": "apiserver", "provider": "kubernetes"},
 		},
 		Spec: corev1.ServiceSpec{
-			Ports:           []corev1.ServicePort{{Name: "https", Port: 443, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(s.Port)}},
+			Ports:           []corev1.ServicePort{{Name: "https", Port: 443, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(s.Port), NodePort: s.NodePort}},
 			ClusterIP:       s.ClusterIPs[0],
 			ClusterIPs:      s.ClusterIPs,
 			IPFamilyPolicy:  &policy,
 			SessionAffinity: corev1.ServiceAffinityNone,
-			Type:            corev1.ServiceTypeClusterIP,
+			Type:            kind,
 		},
 	}, metav1.CreateOptions{})
 	return ignoreExists(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -59,18 +60,34 @@ func (r *Resource) deletePages(ctx context.Context, s *request.State, query stor
 			return nil, err
 		}
 		all.Revision = page.Revision
-		for _, item := range page.Items {
-			if err := r.deleteOne(ctx, s, item, options); err != nil {
-				return nil, err
-			}
-			all.Items = append(all.Items, item)
+		if err := r.deleteAll(ctx, s, page.Items, options); err != nil {
+			return nil, err
 		}
+		all.Items = append(all.Items, page.Items...)
 		if page.Continue == "" || own {
 			all.Continue, all.Remaining = page.Continue, page.Remaining
 			return all, nil
 		}
 		query.Continue, query.ResourceVersion, query.Match = page.Continue, "", ""
 	}
+}
+
+// deleteAll deletes several objects at a time if the server is asked to. The first error ends it.
+func (r *Resource) deleteAll(ctx context.Context, s *request.State, items []*store.Item, options *metav1.DeleteOptions) error {
+	if r.Env.DeleteWorkers <= 1 {
+		for _, item := range items {
+			if err := r.deleteOne(ctx, s, item, options); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(r.Env.DeleteWorkers)
+	for _, item := range items {
+		group.Go(func() error { return r.deleteOne(ctx, s, item, options) })
+	}
+	return group.Wait()
 }
 
 func (r *Resource) deleteOne(ctx context.Context, s *request.State, item *store.Item, options *metav1.DeleteOptions) error {

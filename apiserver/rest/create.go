@@ -201,6 +201,7 @@ func (w *write) tryInsert(ctx context.Context, obj resource.Object, a *admission
 	}
 	errs := r.validateMeta(obj)
 	errs = append(errs, r.Validate(w.Request, obj)...)
+	errs = append(errs, r.furtherErrors(w.Request, obj, nil)...)
 	if len(errs) > 0 {
 		return nil, apierrors.NewInvalid(r.groupKind(), obj.GetName(), errs)
 	}

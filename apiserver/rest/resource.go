@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/store"
@@ -31,6 +32,18 @@ type Env struct {
 	MinWatch time.Duration
 	// EventTTL is how long events are kept; 0: as long as their kind says.
 	EventTTL time.Duration
+	// DeleteWorkers is how many objects of a collection are deleted at a time; 1 if zero.
+	DeleteWorkers int
+	// Validate has rules of this server beside the kinds' own, nil: none. old is nil on create.
+	Validate func(r *resource.Request, obj, old resource.Object) field.ErrorList
+}
+
+// furtherErrors are those of the server's own rules.
+func (r *Resource) furtherErrors(req *resource.Request, obj, old resource.Object) field.ErrorList {
+	if r.Env.Validate == nil {
+		return nil
+	}
+	return r.Env.Validate(req, obj, old)
 }
 
 // Resource is a Kind bound to a Store: it has the verbs. Read only once it serves.

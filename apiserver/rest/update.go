@@ -253,6 +253,7 @@ func (t *attempt) validate(obj, old resource.Object) error {
 	} else {
 		errs = append(errs, t.r.ValidateUpdate(t.Request, obj, old)...)
 	}
+	errs = append(errs, t.r.furtherErrors(t.Request, obj, old)...)
 	if len(errs) > 0 {
 		return apierrors.NewInvalid(t.r.groupKind(), obj.GetName(), errs)
 	}

@@ -50,6 +50,8 @@ type BackendOptions struct {
 	// CompactEvery is how much history is kept, at least; 5 minutes if zero, negative: never compact. Several servers on
 	// one etcd agree on who does it, upstream's too.
 	CompactEvery time.Duration
+	// LeaseReuse is how long objects with a life span (Events) may share a lease of etcd; DefaultLeaseReuse if zero.
+	LeaseReuse time.Duration
 	// Journal, if given, gets a record of each write.
 	Journal *journal.Ring
 }
@@ -66,6 +68,9 @@ func Connect(options BackendOptions) *Backend {
 	}
 	if options.CompactEvery == 0 {
 		options.CompactEvery = DefaultCompactEvery
+	}
+	if options.LeaseReuse == 0 {
+		options.LeaseReuse = DefaultLeaseReuse
 	}
 	b := &Backend{options: options, client: options.Client, prefix: "/" + strings.Trim(options.Prefix, "/") + "/"}
 	b.id = strconv.FormatInt(backends.Add(1), 10)

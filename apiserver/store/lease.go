@@ -24,8 +24,9 @@ type lease struct {
 }
 
 const (
-	leaseReuse   = time.Minute
-	leaseObjects = 1000
+	// DefaultLeaseReuse is upstream's --lease-reuse-duration-seconds.
+	DefaultLeaseReuse = time.Minute
+	leaseObjects      = 1000
 )
 
 // get returns a lease that lasts at least ttl. Holding the lock while etcd grants one makes the others wait for that one.
@@ -38,7 +39,7 @@ func (l *leases) get(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, 
 		return shared.id, nil
 	}
 	// Short lives are kept nearly exact.
-	reuse := min(leaseReuse, ttl/20)
+	reuse := min(l.backend.options.LeaseReuse, ttl/20)
 	granted, err := l.backend.client.Grant(ctx, int64((ttl+reuse+time.Second-1)/time.Second))
 	if err != nil {
 		return 0, err

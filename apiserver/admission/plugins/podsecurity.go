@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +16,7 @@ import (
 	"k8s.io/pod-security-admission/policy"
 
 	"github.com/septet-io/septet/apiserver/admission"
+	"github.com/septet-io/septet/resource/core"
 )
 
 const (
@@ -32,8 +31,8 @@ func podSecurity(env *Env) (admission.Plugin, error) {
 	if err != nil {
 		return admission.Plugin{}, err
 	}
-	core := env.Set.Informers.Core().V1()
-	s := &security{env: env, evaluator: evaluator, namespaces: core.Namespaces().Lister(), pods: core.Pods().Lister()}
+	objects := env.Set.Informers.Core().V1()
+	s := &security{env: env, evaluator: evaluator, namespaces: objects.Namespaces().Lister(), pods: objects.Pods().Lister()}
 	return admission.Plugin{Handles: []admission.Operation{admission.Create, admission.Update}, Validate: s.validate}, s.configure(env)
 }
 
@@ -64,31 +63,8 @@ func (s *security) validate(ctx context.Context, a *admission.Attributes) error 
 		}
 		return s.check(ctx, a, &pod.ObjectMeta, &pod.Spec, true)
 	}
-	if template := templateOf(a.Object); template != nil && a.Subresource == "" {
+	if template := core.TemplateOf(a.Object); template != nil && a.Subresource == "" {
 		return s.check(ctx, a, &template.ObjectMeta, &template.Spec, false)
-	}
-	return nil
-}
-
-// templateOf returns the Pod template of a workload; nil if it has none.
-func templateOf(object any) *corev1.PodTemplateSpec {
-	switch o := object.(type) {
-	case *corev1.PodTemplate:
-		return &o.Template
-	case *corev1.ReplicationController:
-		return o.Spec.Template
-	case *appsv1.ReplicaSet:
-		return &o.Spec.Template
-	case *appsv1.Deployment:
-		return &o.Spec.Template
-	case *appsv1.DaemonSet:
-		return &o.Spec.Template
-	case *appsv1.StatefulSet:
-		return &o.Spec.Template
-	case *batchv1.Job:
-		return &o.Spec.Template
-	case *batchv1.CronJob:
-		return &o.Spec.JobTemplate.Spec.Template
 	}
 	return nil
 }
