@@ -21,7 +21,7 @@ type Args struct {
 // decided are the flags whose meaning is up to whoever puts the server together.
 var decided = strings.Fields(`advertise-address api-audiences bind-address cert-dir client-ca-file enable-bootstrap-token-auth etcd-cafile etcd-certfile
 	etcd-keyfile etcd-prefix etcd-servers kubelet-certificate-authority kubelet-client-certificate kubelet-client-key kubelet-preferred-address-types
-	requestheader-allowed-names requestheader-client-ca-file requestheader-extra-headers-prefix requestheader-group-headers
+	permit-port-sharing requestheader-allowed-names requestheader-client-ca-file requestheader-extra-headers-prefix requestheader-group-headers
 	requestheader-uid-headers requestheader-username-headers secure-port service-account-issuer service-account-jwks-uri
 	service-account-key-file service-account-signing-key-file service-cluster-ip-range service-node-port-range tls-cert-file
 	tls-private-key-file`)
@@ -72,6 +72,10 @@ func (a *Args) Apply(config *Config, standard *Standard) (close func(), err erro
 	}
 	if err := a.applyAccess(config, standard); err != nil {
 		return close, daemon.UsageError("%v", err)
+	}
+	a.applyRest(config, standard)
+	if a.has("allow-privileged") {
+		config.AllowPrivileged = a.cluster.privileged
 	}
 	closeTracer, err := a.applyTracing(config)
 	if err != nil {

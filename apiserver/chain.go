@@ -157,6 +157,9 @@ func longRunning(s *request.State) bool {
 // localUser marks requests that come from this process: who makes them is known.
 type localUser struct{}
 
+// local says whether a request comes from this process.
+func local(r *http.Request) bool { return r.Context().Value(localUser{}) != nil }
+
 func (s *Server) authenticate(c *call) (bool, error) {
 	if user, ok := c.r.Context().Value(localUser{}).(*resource.User); ok {
 		c.state.User = *user

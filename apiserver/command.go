@@ -60,7 +60,7 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	defer config.Etcd.Close()
-	if config.Listener, err = net.Listen("tcp", net.JoinHostPort(o.bind.String(), fmt.Sprint(o.port))); err != nil {
+	if config.Listener, err = o.front.listen(ctx, o.bind.String(), o.port); err != nil {
 		return fmt.Errorf("--secure-port: %w", err)
 	}
 	server, err := Open(ctx, config, standard)
@@ -163,6 +163,8 @@ func (o *options) config() (Config, Standard, error) {
 	if standard.Seats, err = o.seats.read(); err != nil {
 		return config, standard, err
 	}
+	o.applyRest(&config, &standard)
+	config.AllowPrivileged = o.cluster.privileged
 	standard.Kubelet, err = o.kubelet()
 	return config, standard, err
 }
@@ -226,6 +228,9 @@ var upstreamPlugins = strings.Fields(`AlwaysAdmit AlwaysDeny AlwaysPullImages Ce
 // plugins reads which admission plug-ins to run.
 func (o *options) plugins() (enable, disable []string, err error) {
 	here := plugins.Names()
+	if len(o.onlyPlugins) > 0 {
+		return o.exactPlugins(here)
+	}
 	for _, name := range o.disablePlugins {
 		if slices.Contains(here, name) {
 			disable = append(disable, name)
@@ -239,6 +244,24 @@ func (o *options) plugins() (enable, disable []string, err error) {
 		}
 	}
 	return o.enablePlugins, disable, nil
+}
+
+// exactPlugins is the deprecated way to say it: those that are named run, and no others.
+func (o *options) exactPlugins(here []string) (enable, disable []string, err error) {
+	if len(o.enablePlugins)+len(o.disablePlugins) > 0 {
+		return nil, nil, errors.New("admission-control and enable-admission-plugins/disable-admission-plugins flags are mutually exclusive")
+	}
+	for _, name := range o.onlyPlugins {
+		if !slices.Contains(here, name) {
+			return nil, nil, fmt.Errorf("--admission-control: there is no plug-in %q", name)
+		}
+	}
+	for _, name := range here {
+		if !slices.Contains(o.onlyPlugins, name) {
+			disable = append(disable, name)
+		}
+	}
+	return o.onlyPlugins, disable, nil
 }
 
 // tls reads what clients must be able to.
@@ -264,10 +287,18 @@ next:
 	return config, nil
 }
 
-// applyLasting is about what the server says for how long, and who keeps its endpoints.
+// applyLasting is about what lasts for how long.
 func (o *options) applyLasting(standard *Standard) {
 	standard.NotReadySeconds, standard.UnreachableSeconds = &o.notReady, &o.unreachable
-	standard.NoEndpoints, standard.EventTTL = o.reconciler == "none", o.eventTTL
+	standard.EventTTL = o.eventTTL
+}
+
+// applyRest is what each group of flags says for itself. Call it when supported has found nothing.
+func (o *options) applyRest(config *Config, standard *Standard) {
+	o.front.apply(config, standard)
+	o.storage.apply(config)
+	o.cluster.apply(standard)
+	o.apis.apply(config)
 }
 
 func serviceRanges(text string) ([]netip.Prefix, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/request"
@@ -81,6 +82,10 @@ type Config struct {
 	GoAwayChance float64
 	// TLS has the least version and the cipher suites, if set.
 	TLS *tls.Config
+	// DisabledMetrics are names of metrics that are not shown.
+	DisabledMetrics []string
+	// Hidden are built-in resources that clients are not served. The server itself, and who asks in its process, goes on using them.
+	Hidden map[schema.GroupVersionResource]bool
 	// NoHTTP2 serves HTTP/1.1 alone.
 	NoHTTP2 bool
 	// StrictTransport is the header Strict-Transport-Security of all answers; empty: none.

@@ -24,7 +24,7 @@ func (s *Server) dispatch(c *call) (bool, error) {
 	}
 	if info.IsResource {
 		gvr := schema.GroupVersionResource{Group: info.Group, Version: info.Version, Resource: info.Resource}
-		if found := s.Resources.Get(gvr); found != nil {
+		if found := s.Resources.Get(gvr); found != nil && (!found.Hidden || local(c.r)) {
 			found.Serve(&c.recorder, c.r, &c.state)
 			return true, nil
 		}
@@ -131,7 +131,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	}
 	paths := []string{"/api", "/apis"}
 	seen := map[string]bool{}
-	for _, one := range s.Resources.All().Ordered {
+	for one := range s.Resources.All().Shown() {
 		gv := one.GroupVersionKind.GroupVersion()
 		for _, path := range groupPaths(gv) {
 			if !seen[path] {

@@ -1,10 +1,7 @@
 package apiserver
 
 import (
-	"errors"
-	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -42,6 +39,7 @@ type options struct {
 	maxTokenLife                     time.Duration
 	modes                            []string
 	enablePlugins, disablePlugins    []string
+	onlyPlugins                      []string
 	admissionFile                    string
 	headerCA                         string
 	headerNames, headerUsers         []string
@@ -54,7 +52,6 @@ type options struct {
 	seats            seatOptions
 	notReady         int64
 	unreachable      int64
-	reconciler       string
 	eventTTL         time.Duration
 	encryption       string
 	reloadEncryption bool
@@ -68,7 +65,12 @@ type options struct {
 
 	tracing string
 
-	ignored, refused *pflag.FlagSet
+	front   servingFlags
+	storage storageFlags
+	cluster clusterFlags
+	apis    apiFlags
+
+	rigid *pflag.FlagSet
 }
 
 // add declares the flags, in upstream's names and with its defaults.
@@ -104,7 +106,6 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.tlsSuites, "tls-cipher-suites", nil, "cipher suites of TLS 1.2, by Go's names; a good choice if not given")
 
 	flags.DurationVar(&o.eventTTL, "event-ttl", core.EventTTL, "how long events are kept")
-	flags.StringVar(&o.reconciler, "endpoint-reconciler-type", "lease", "who keeps the endpoints of the kubernetes Service: this server, for all servers on its etcd (lease, master-count), or nobody (none)")
 	flags.Int64Var(&o.notReady, "default-not-ready-toleration-seconds", 300, "for how long Pods that do not say stay on a node that is not ready")
 	flags.Int64Var(&o.unreachable, "default-unreachable-toleration-seconds", 300, "for how long Pods that do not say stay on a node that is not reachable")
 
@@ -117,6 +118,8 @@ func (o *options) add(flags *pflag.FlagSet) {
 
 	flags.StringSliceVar(&o.enablePlugins, "enable-admission-plugins", nil, "admission plug-ins to run besides the default ones")
 	flags.StringSliceVar(&o.disablePlugins, "disable-admission-plugins", nil, "default admission plug-ins not to run")
+	flags.StringSliceVar(&o.onlyPlugins, "admission-control", nil, "the admission plug-ins to run, and no others")
+	_ = flags.MarkDeprecated("admission-control", "Use --enable-admission-plugins or --disable-admission-plugins instead. Will be removed in a future version.") // it is declared just above
 	flags.StringVar(&o.admissionFile, "admission-control-config-file", "", "file of kind AdmissionConfiguration: configures admission plug-ins")
 
 	flags.StringVar(&o.kubeletCA, "kubelet-certificate-authority", "", "authorities of kubelets; without, they are not checked")
@@ -127,7 +130,11 @@ func (o *options) add(flags *pflag.FlagSet) {
 	o.audit.Add(flags)
 	o.aggregation.add(flags)
 	o.seats.add(flags)
-	o.addIgnored(flags)
+	o.front.add(flags)
+	o.storage.add(flags)
+	o.cluster.add(flags)
+	o.apis.add(flags)
+	o.addRigid(flags)
 }
 
 // addAuthentication declares how users are known.
@@ -148,89 +155,4 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.headerUIDs, "requestheader-uid-headers", nil, "headers with the user's UID")
 	flags.StringSliceVar(&o.headerGroups, "requestheader-group-headers", nil, "headers with the user's groups")
 	flags.StringSliceVar(&o.extras, "requestheader-extra-headers-prefix", nil, "prefixes of headers with more about the user")
-}
-
-// ignored are upstream's flags that have no meaning here, by the kind of value that they take. Some have become facts
-// (--watch-cache), some steer machinery that works otherwise here.
-var ignored = map[string]string{
-	"string": `allow-metric-labels-manifest cloud-config cloud-provider debug-socket-path external-hostname
-		min-compatibility-version peer-advertise-ip peer-advertise-port
-		peer-ca-file show-hidden-metrics-for-version storage-backend storage-media-type`,
-	"strings": `admission-control disabled-metrics emulated-version feature-gates runtime-config
-		strict-transport-security-directives tls-curve-preferences watch-cache-sizes allow-metric-labels`,
-	"int": `apiserver-count default-watch-cache-size
-		delete-collection-workers identity-lease-duration-seconds identity-lease-renew-interval-seconds kubelet-port
-		kubelet-read-only-port kubernetes-service-node-port lease-reuse-duration-seconds max-connection-bytes-per-sec`,
-	"duration": `coordinated-leadership-lease-duration coordinated-leadership-renew-deadline coordinated-leadership-retry-period
-		etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout
-		kubelet-timeout shutdown-watch-termination-grace-period storage-initialization-timeout`,
-	"bool": `allow-privileged disable-http2-serving emulation-forward-compatible enable-garbage-collector enable-logs-handler
-		permit-address-sharing permit-port-sharing
-		runtime-config-emulation-forward-compatible watch-cache`,
-}
-
-// refused are flags whose meaning is not there: to go on without what they ask for would be less safe than it seems.
-const refused = `egress-selector-config-file etcd-servers-overrides service-account-signing-endpoint`
-
-// addIgnored declares the flags that are accepted without a meaning.
-func (o *options) addIgnored(flags *pflag.FlagSet) {
-	const usage = "accepted for compatibility"
-	o.ignored = pflag.NewFlagSet("ignored", pflag.ContinueOnError)
-	for kind, names := range ignored {
-		for _, name := range strings.Fields(names) {
-			switch kind {
-			case "string":
-				o.ignored.String(name, "", usage)
-			case "strings":
-				o.ignored.StringSlice(name, nil, usage)
-			case "int":
-				o.ignored.Int(name, 0, usage)
-			case "duration":
-				o.ignored.Duration(name, 0, usage)
-			case "bool":
-				o.ignored.Bool(name, false, usage)
-			case "float":
-				o.ignored.Float64(name, 0, usage)
-			}
-		}
-	}
-	flags.AddFlagSet(o.ignored)
-	o.refused = pflag.NewFlagSet("refused", pflag.ContinueOnError)
-	for _, name := range strings.Fields(refused) {
-		o.refused.String(name, "", "not supported")
-	}
-	flags.AddFlagSet(o.refused)
-}
-
-// supported is an error if a flag was given that asks for what is not there.
-func (o *options) supported() error {
-	var errs []error
-	o.refused.VisitAll(func(flag *pflag.Flag) {
-		if flag.Changed && flag.Value.String() != "" {
-			errs = append(errs, fmt.Errorf("--%s is not supported", flag.Name))
-		}
-	})
-	if privileged := o.ignored.Lookup("allow-privileged"); privileged.Changed && privileged.Value.String() == "false" {
-		errs = append(errs, errors.New("--allow-privileged=false is not supported: let Pod Security Standards forbid privileged containers"))
-	}
-	switch o.reconciler {
-	case "lease", "master-count", "none":
-	default:
-		errs = append(errs, fmt.Errorf("--endpoint-reconciler-type: %q must be lease, master-count or none", o.reconciler))
-	}
-	if o.eventTTL <= 0 {
-		errs = append(errs, errors.New("--event-ttl must be positive"))
-	}
-	return errors.Join(errs...)
-}
-
-// noted are the names of ignored flags that were given.
-func (o *options) noted() []string {
-	var names []string
-	o.ignored.VisitAll(func(flag *pflag.Flag) {
-		if flag.Changed {
-			names = append(names, "--"+flag.Name)
-		}
-	})
-	return names
 }

@@ -79,7 +79,7 @@ func (s *Server) metricsHandler() http.Handler {
 	own := prometheus.NewRegistry()
 	own.MustRegister(stored{s})
 	all := append(prometheus.Gatherers{Metrics, own}, s.config.Metrics...)
-	return promhttp.HandlerFor(all, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+	return promhttp.HandlerFor(without(s.config.DisabledMetrics, all), promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // series is the label values of a request.

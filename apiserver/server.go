@@ -125,6 +125,7 @@ func (s *Server) addKinds(kinds []*resource.Kind) {
 		if r.Kind.Resource == namespaces {
 			r.Hooks = namespaceHooks
 		}
+		r.Hidden = s.config.Hidden[r.Kind.Resource]
 	}
 	s.Resources.Change(all, nil)
 }

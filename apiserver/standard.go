@@ -103,6 +103,10 @@ type Standard struct {
 	// ExternalName is the host by which documents name this server to clients, with or without a port; Address if empty.
 	ExternalName string
 
+	// BytesPerSecond bounds what each connection through the server passes (exec, port-forward, proxy); 0: any.
+	BytesPerSecond int64
+	// KubeletPort is that of kubelets that do not tell theirs; 10250 if 0.
+	KubeletPort int
 	// Kubelet is the client side of connections to kubelets.
 	Kubelet             *tls.Config
 	KubeletAddressTypes []string
@@ -247,8 +251,12 @@ func (o *opening) wire(s *Server) error {
 	connect.Wire(&s.Resources, connect.Config{
 		Kubelet: o.Kubelet, AddressTypes: o.KubeletAddressTypes, Tokens: o.bearer, Audiences: o.Audiences,
 		Authorizer: s.authorizer, Signer: o.signer, MaxTokenSeconds: o.MaxTokenSeconds, ExtendTokens: !o.NoExtendedTokens,
+		BytesPerSecond: o.BytesPerSecond, KubeletPort: o.KubeletPort,
 	})
 	if o.signer != nil {
+		if o.KeysURL == "" && o.ExternalName != "" {
+			o.KeysURL = "https://" + o.external() + serviceaccount.KeysPath
+		}
 		documents, err := serviceaccount.NewDiscovery(o.Issuers[0], o.KeysURL, o.keys)
 		if err != nil {
 			return err

@@ -139,6 +139,7 @@ func (s *server) startControlPlane(ctx context.Context, group *errgroup.Group, l
 		return err
 	}
 	pair := &daemon.Certificate{CertFile: s.paths.pki("apiserver.crt"), KeyFile: s.paths.pki("apiserver.key")}
+	config.AllowPrivileged = true // the cluster's own Pods need it; --kube-apiserver-arg=allow-privileged=false says otherwise
 	config.Listener, config.GetCertificate = listener, s.withAuthority(pair)
 	config.Journal = journal.New(journalSize) // one for all that run in this process
 	config.Metrics = s.metrics.gatherers()

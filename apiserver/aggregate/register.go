@@ -46,7 +46,7 @@ type register struct {
 
 func (r *register) init(resources *rest.Registry) {
 	r.builtin = map[string]*apiregistrationv1.APIService{}
-	for _, one := range resources.All().Ordered {
+	for one := range resources.All().Shown() {
 		gv := one.GroupVersionKind.GroupVersion()
 		if p, known := discovery.PriorityOf(gv); known && gv.Group != apiServicesResource.Group {
 			r.builtin[gv.Version+"."+gv.Group] = localService(gv, p.Group, p.Version, managedOnStart)

@@ -39,6 +39,10 @@ type Config struct {
 	MaxTokenSeconds int64
 	// ExtendTokens lets tokens of Pods outlive an hour's expiry, for clients that never read them again.
 	ExtendTokens bool
+	// BytesPerSecond bounds what each connection passes; 0: any.
+	BytesPerSecond int64
+	// KubeletPort is that of kubelets that do not tell theirs; 10250 if 0.
+	KubeletPort int
 }
 
 // connector is a Config bound to the resources of a server.

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -59,7 +60,7 @@ func (c *connector) kubeletURL(ctx context.Context, node string) (*url.URL, erro
 	}
 	port := int(object.Status.DaemonEndpoints.KubeletEndpoint.Port)
 	if port == 0 {
-		port = defaultKubeletPort
+		port = cmp.Or(c.KubeletPort, defaultKubeletPort)
 	}
 	return &url.URL{Scheme: "https", Host: net.JoinHostPort(address, strconv.Itoa(port))}, nil
 }

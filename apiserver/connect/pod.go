@@ -173,6 +173,7 @@ func containerOf(pod *corev1.Pod, name string) (string, error) {
 // upgrade passes a connection through to a kubelet, which must agree to switch protocols.
 func (c *connector) upgrade(w http.ResponseWriter, r *http.Request, location *url.URL) {
 	handler := proxy.NewUpgradeAwareHandler(location, c.kubelets(), false, true, errorResponder{})
+	handler.MaxBytesPerSec = c.BytesPerSecond
 	handler.ServeHTTP(w, r)
 }
 

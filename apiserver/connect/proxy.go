@@ -179,6 +179,7 @@ func (c *connector) pass(w http.ResponseWriter, r *http.Request, conn *rest.Conn
 	// Without a scheme and a host links stay paths, which hold whatever the client called this server.
 	rewriting := &proxy.Transport{PathPrepend: strings.TrimSuffix(prefix, "/"), RoundTripper: transport}
 	handler := proxy.NewUpgradeAwareHandler(location, rewriting, false, false, errorResponder{})
+	handler.MaxBytesPerSec = c.BytesPerSecond
 	handler.UpgradeTransport = proxy.NewUpgradeRequestRoundTripper(transport, rewriting)
 	handler.ServeHTTP(w, r)
 	return nil

@@ -71,7 +71,7 @@ func (h *Handler) current() *model {
 
 func build(all *rest.Resources, foreign []Version) *model {
 	m := &model{local: all.Revision, resources: map[schema.GroupVersion][]*rest.Resource{}}
-	for _, r := range all.Ordered {
+	for r := range all.Shown() {
 		gv := r.GroupVersionKind.GroupVersion()
 		m.resources[gv] = append(m.resources[gv], r)
 	}

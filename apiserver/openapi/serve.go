@@ -48,7 +48,7 @@ func (h *Handler) sources() map[string]source {
 		all[path] = source{hash: fmt.Sprintf("%X", sum), build: build}
 	}
 	groups := map[schema.GroupVersion][]*rest.Resource{}
-	for _, r := range h.Registry.All().Ordered {
+	for r := range h.Registry.All().Shown() {
 		gv := r.GroupVersionKind.GroupVersion()
 		groups[gv] = append(groups[gv], r)
 	}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"iter"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,17 @@ func (g *Registry) All() *Resources {
 
 // Get returns the Resource at a group, version and plural, nil if none is served there.
 func (a *Resources) Get(gvr schema.GroupVersionResource) *Resource { return a.byName[gvr] }
+
+// Shown are the Resources that clients see, in the order of adding.
+func (a *Resources) Shown() iter.Seq[*Resource] {
+	return func(yield func(*Resource) bool) {
+		for _, r := range a.Ordered {
+			if !r.Hidden && !yield(r) {
+				return
+			}
+		}
+	}
+}
 
 // Kind returns the Resource of a kind, nil if none is served.
 func (a *Resources) Kind(gvk schema.GroupVersionKind) *Resource { return a.byKind[gvk] }

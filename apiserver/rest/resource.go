@@ -58,6 +58,8 @@ type Resource struct {
 	Hooks   Hooks
 	// Custom is what only custom resources have; nil for built-in kinds. Set by NewCustom.
 	Custom *Custom
+	// Hidden keeps it from clients: it is neither described nor served, but for those in this process.
+	Hidden bool
 	// Deprecation is the warning for each request; empty for most kinds.
 	Deprecation string
 
