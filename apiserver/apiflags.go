@@ -27,7 +27,7 @@ type apiFlags struct {
 
 func (f *apiFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.apis, "runtime-config", nil, "which built-in APIs are served: v1=bool, group/version=bool, group/version/resource=bool, api/all=bool, api/ga=bool, …; there are stable ones only")
-	flags.Var(&f.gates, "feature-gates", "features to switch, as name=bool; names are checked, but what is built is on")
+	flags.Var(&f.gates, "feature-gates", gates.Usage)
 	f.versions.AddFlags(flags)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/cloud/local"
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/gates"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/reconcile"
 )
@@ -32,6 +33,7 @@ type options struct {
 	electRetry                time.Duration
 	electNamespace, electName string
 	serve                     daemon.SecurePort
+	gates                     gates.Flags
 	ignoredText               string
 	ignoredTexts              []string
 	ignoredFlag               bool
@@ -59,8 +61,9 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.electNamespace, "leader-elect-resource-namespace", "kube-system", "namespace of the Lease")
 	flags.StringVar(&o.electName, "leader-elect-resource-name", component, "name of the Lease")
 	o.serve.AddFlags(flags)
+	o.gates.AddFlags(flags)
 	const no = "accepted for compatibility, without effect"
-	for _, name := range []string{"cluster-cidr", "cidr-allocator-type", "leader-elect-resource-lock", "kube-api-content-type", "kube-api-qps", "kube-api-burst", "feature-gates", "profiling"} {
+	for _, name := range []string{"cluster-cidr", "cidr-allocator-type", "leader-elect-resource-lock", "kube-api-content-type", "kube-api-qps", "kube-api-burst", "profiling"} {
 		flags.StringVar(&o.ignoredText, name, "", no)
 		flags.Lookup(name).NoOptDefVal = "true"
 	}
@@ -74,6 +77,9 @@ func (o *options) add(flags *pflag.FlagSet) {
 }
 
 func (o *options) run(ctx context.Context) error {
+	if err := o.gates.Check(); err != nil {
+		return daemon.UsageError("%v", err)
+	}
 	provider, err := o.open()
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 		want string
 	}{
 		{[]string{"--no-such-flag"}, "unknown flag: --no-such-flag"},
+		{[]string{"--feature-gates=NoSuch=true"}, "unrecognized feature gate: NoSuch"},
+		{[]string{"--emulated-version=1.30"}, "--emulated-version: 1.30 is not supported"},
 		{[]string{"--controllers=no-such-controller"}, `"no-such-controller" is not a controller`},
 		{[]string{"--controllers=*,resourceclaim-controller"}, "resourceclaim-controller is not supported"},
 		{[]string{"--concurrent-job-syncs=0"}, "--concurrent-job-syncs must be positive"},

@@ -20,7 +20,7 @@ func (o *options) addIgnored(flags *pflag.FlagSet) {
 	} {
 		flags.StringVar(&i.text, name, "", no)
 	}
-	for _, name := range []string{"feature-gates", "disabled-metrics", "allow-metric-labels", "emulated-version", "min-compatibility-version"} {
+	for _, name := range []string{"disabled-metrics", "allow-metric-labels"} {
 		flags.StringSliceVar(&i.texts, name, nil, no)
 	}
 	for _, name := range []string{

@@ -11,6 +11,7 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/gates"
 )
 
 // options is the command line of the kube-controller-manager, before anything is read or connected.
@@ -29,6 +30,7 @@ type options struct {
 	evictionRate, secondaryEviction float32
 	dynamicProvisioning, collect    *bool
 	serve                           daemon.SecurePort
+	gates                           gates.Flags
 	ignored                         ignored
 }
 
@@ -53,6 +55,7 @@ var signers = map[string]string{
 // add declares all flags under upstream's names and with upstream's defaults.
 func (o *options) add(flags *pflag.FlagSet) {
 	c := &o.config
+	o.gates.AddFlags(flags)
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig with the API server's address and this component's credentials")
 	flags.StringVar(&o.master, "master", "", "address of the API server, instead of the kubeconfig's")
 	flags.BoolVar(&o.useAccounts, "use-service-account-credentials", false, "let each controller work under a service account of its own")
@@ -149,6 +152,9 @@ func (o *options) addRest(flags *pflag.FlagSet) {
 
 // finish turns what flags could not set directly into the Config.
 func (o *options) finish() error {
+	if err := o.gates.Check(); err != nil {
+		return err
+	}
 	c := &o.config
 	if err := checkSelection(c.Controllers); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/gates"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/kubelet/node"
 )
@@ -106,6 +107,10 @@ func (o *options) configuration(flags *pflag.FlagSet, rows []row) (*kubeletconfi
 			}
 		}
 	}
+	if err := gates.Check(config.FeatureGates); err != nil {
+		return nil, daemon.UsageError("featureGates: %v", err)
+	}
+	gates.Warn(config.FeatureGates)
 	for _, text := range o.taints {
 		taint, err := parseTaint(text)
 		if err != nil {

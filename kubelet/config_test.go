@@ -1,11 +1,14 @@
 package kubelet
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"sigs.k8s.io/yaml"
 )
@@ -47,6 +50,31 @@ func TestDefaultsAreUpstreams(t *testing.T) {
 	}
 	if diff := cmp.Diff(wanted, have); diff != "" {
 		t.Errorf("defaults differ from upstream's (-want +got):\n%s", diff)
+	}
+}
+
+// TestFeatureGatesOfFlagsAndFilesAreChecked: those of flags are laid over the file's.
+func TestFeatureGatesOfFlagsAndFilesAreChecked(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	text := "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfeatureGates: {AllAlpha: true, AllBeta: true, %s: true}\n"
+	for gate, good := range map[string]bool{"SidecarContainers": true, "NoSuchGate": false} {
+		if err := os.WriteFile(path, fmt.Appendf(nil, text, gate), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o, flags := &options{}, pflag.NewFlagSet("kubelet", pflag.ContinueOnError)
+		o.add(flags)
+		rows := configFlags(flags)
+		if err := flags.Parse([]string{"--config=" + path, "--feature-gates=AllAlpha=false"}); err != nil {
+			t.Fatal(err)
+		}
+		config, err := o.configuration(flags, rows)
+		if good != (err == nil) || err != nil && !strings.Contains(err.Error(), "featureGates: unrecognized feature gate: NoSuchGate") {
+			t.Errorf("%s: %v", gate, err)
+		}
+		if good && (config.FeatureGates["AllAlpha"] || !config.FeatureGates["AllBeta"]) {
+			t.Errorf("gates: %v", config.FeatureGates)
+		}
 	}
 }
 

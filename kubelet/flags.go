@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -13,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/septet-io/septet/daemon/gates"
 )
 
 // conf keeps the rows below short.
@@ -124,11 +127,13 @@ func (t *table) server() {
 	t.number("kube-api-burst", "requests at once to the API server", func(c *conf, v int32) { c.KubeAPIBurst = v })
 	t.number("event-qps", "events a second", func(c *conf, v int32) { c.EventRecordQPS = &v })
 	t.number("event-burst", "events at once", func(c *conf, v int32) { c.EventBurst = v })
-	t.pairs("feature-gates", "=", "features (name=true|false)", func(c *conf, v map[string]string) {
-		c.FeatureGates = map[string]bool{}
-		for name, value := range v {
-			c.FeatureGates[name] = value == "true"
+	features := gates.Flag{}
+	t.flags.Var(&features, "feature-gates", gates.Usage)
+	t.row("feature-gates", func(c *conf) {
+		if c.FeatureGates == nil {
+			c.FeatureGates = map[string]bool{}
 		}
+		maps.Copy(c.FeatureGates, features) // the configuration's others stay
 	})
 }
 

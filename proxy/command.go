@@ -18,6 +18,7 @@ import (
 
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/gates"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/proxy/conntrack"
 	"github.com/septet-io/septet/proxy/nft"
@@ -48,7 +49,6 @@ type unused struct {
 	text     string
 	list     []string
 	yes      bool
-	gates    map[string]string
 }
 
 func (o *options) add(flags *pflag.FlagSet) {
@@ -79,6 +79,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.NFTables.SyncPeriod.Duration, "iptables-sync-period", 0, "accepted for compatibility: nothing is done periodically")
 	flags.DurationVar(&s.NFTables.MinSyncPeriod.Duration, "iptables-min-sync-period", 0, "least time between two changes of the rules")
 	flags.DurationVar(&s.ConfigSyncPeriod.Duration, "config-sync-period", s.ConfigSyncPeriod.Duration, "accepted for compatibility: watches need no refreshing")
+	flags.Var((*gates.Flag)(&s.FeatureGates), "feature-gates", gates.Usage)
 	o.addConntrack(flags)
 	o.addUnused(flags)
 }
@@ -107,7 +108,6 @@ func (o *options) addUnused(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.unused.list, "ipvs-exclude-cidrs", nil, no)
 	flags.BoolVar(&o.unused.yes, "ipvs-strict-arp", false, no)
 	flags.BoolVar(&o.unused.yes, "iptables-localhost-nodeports", true, no)
-	flags.StringToStringVar(&o.unused.gates, "feature-gates", nil, no)
 }
 
 func (o *options) run(ctx context.Context) error {
@@ -124,6 +124,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return daemon.UsageError("%v", err)
 	}
+	gates.Warn(o.settings.FeatureGates)
 	if o.initOnly {
 		return conntrack.Apply(parsed.conntrack)
 	}

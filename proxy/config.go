@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/septet-io/septet/client"
+	"github.com/septet-io/septet/daemon/gates"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/proxy/conntrack"
 	"github.com/septet-io/septet/proxy/plan"
@@ -153,6 +154,9 @@ func parse(c *v1alpha1.KubeProxyConfiguration) (settings, error) {
 		host, err := os.Hostname()
 		errs = append(errs, err)
 		s.node = strings.ToLower(host)
+	}
+	if err := gates.Check(c.FeatureGates); err != nil {
+		errs = append(errs, fmt.Errorf("featureGates: %w", err))
 	}
 	switch c.Mode {
 	case "", modeNFTables, modeIPTables:

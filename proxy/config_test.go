@@ -52,6 +52,7 @@ func TestParse(t *testing.T) {
 		want   string
 	}{
 		"nothing":      {func(*v1alpha1.KubeProxyConfiguration) {}, ""},
+		"gates":        {func(c *v1alpha1.KubeProxyConfiguration) { c.FeatureGates = map[string]bool{"Mine": true} }, "featureGates: unrecognized feature gate: Mine"},
 		"mode":         {func(c *v1alpha1.KubeProxyConfiguration) { c.Mode = "ipvs" }, `mode: "ipvs" is not supported`},
 		"iptables":     {func(c *v1alpha1.KubeProxyConfiguration) { c.Mode = "iptables" }, ""},
 		"its bit":      {func(c *v1alpha1.KubeProxyConfiguration) { c.Mode, *c.IPTables.MasqueradeBit = "iptables", 40 }, "iptables.masqueradeBit: 40"},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/septet-io/septet/client"
 	"github.com/septet-io/septet/daemon"
+	"github.com/septet-io/septet/daemon/gates"
 	"github.com/septet-io/septet/journal"
 	"github.com/septet-io/septet/scheduler/config"
 	"github.com/septet-io/septet/scheduler/policy"
@@ -43,6 +44,7 @@ type options struct {
 	burst              int32
 	maxUnschedulable   time.Duration
 	serve              daemon.SecurePort
+	gates              gates.Flags
 	unusedText         string
 	unusedFlag         bool
 }
@@ -73,8 +75,9 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.Int32Var(&o.burst, "kube-api-burst", 0, "requests that may come at once beyond that")
 	flags.DurationVar(&o.maxUnschedulable, "pod-max-in-unschedulable-pods-duration", 5*time.Minute, "after what time a refused pod is tried again although nothing happened")
 	o.serve.AddFlags(flags)
+	o.gates.AddFlags(flags)
 	const no = "accepted for compatibility, without effect"
-	for _, name := range []string{"feature-gates", "kube-api-content-type", "show-hidden-metrics-for-version", "cert-dir", "emulated-version", "min-compatibility-version",
+	for _, name := range []string{"kube-api-content-type", "show-hidden-metrics-for-version", "cert-dir",
 		"disabled-metrics", "allow-metric-labels", "allow-metric-labels-manifest"} {
 		flags.StringVar(&o.unusedText, name, "", no)
 	}
@@ -84,6 +87,9 @@ func (o *options) add(flags *pflag.FlagSet) {
 }
 
 func (o *options) run(ctx context.Context) error {
+	if err := o.gates.Check(); err != nil {
+		return daemon.UsageError("%v", err)
+	}
 	c, err := o.component()
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ func TestCommand(t *testing.T) {
 	if code, _ := run("--no-such-flag"); code != daemon.ExitUsage {
 		t.Errorf("unknown flag: exit %d", code)
 	}
+	if code, err := run("--min-compatibility-version=1.2"); code != daemon.ExitUsage || err == nil || !strings.Contains(err.Error(), "--min-compatibility-version") {
+		t.Errorf("version that is not there: exit %d, %v", code, err)
+	}
 	bad := file("bad.yaml", "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nparallelism: -1\npodMaxBackoffSeconds: 0\n")
 	code, err := run("--config", bad)
 	if code != daemon.ExitFailure || err == nil || !strings.Contains(err.Error(), "parallelism") || !strings.Contains(err.Error(), "podMaxBackoffSeconds") {
