@@ -113,11 +113,11 @@ func (a *Args) applyServing(config *Config) error {
 		}
 		config.GetCertificate = withNamed(named, config.GetCertificate)
 	}
-	if !a.has("tls-min-version", "tls-cipher-suites") {
+	if !a.has("tls-min-version", "tls-cipher-suites", "tls-curve-preferences") {
 		return nil
 	}
 	var err error
-	config.TLS, err = a.tls()
+	config.TLS, err = a.tls.Config()
 	return err
 }
 

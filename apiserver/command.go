@@ -60,7 +60,7 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	defer config.Etcd.Close()
-	if config.Listener, err = o.front.listen(ctx, o.bind.String(), o.port); err != nil {
+	if config.Listener, err = daemon.Listen(ctx, net.JoinHostPort(o.bind.String(), fmt.Sprint(o.port)), o.front.sharePort); err != nil {
 		return fmt.Errorf("--secure-port: %w", err)
 	}
 	server, err := Open(ctx, config, standard)
@@ -154,7 +154,7 @@ func (o *options) config() (Config, Standard, error) {
 	if err := o.applyEncryption(&config); err != nil {
 		return config, standard, err
 	}
-	if config.TLS, err = o.tls(); err != nil {
+	if config.TLS, err = o.tls.Config(); err != nil {
 		return config, standard, err
 	}
 	if standard.Aggregation, err = o.aggregation.read(); err != nil {
@@ -262,29 +262,6 @@ func (o *options) exactPlugins(here []string) (enable, disable []string, err err
 		}
 	}
 	return o.onlyPlugins, disable, nil
-}
-
-// tls reads what clients must be able to.
-func (o *options) tls() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	switch o.tlsVersion {
-	case "", "VersionTLS12":
-	case "VersionTLS13":
-		config.MinVersion = tls.VersionTLS13
-	default:
-		return nil, fmt.Errorf("--tls-min-version: %q is neither VersionTLS12 nor VersionTLS13", o.tlsVersion)
-	}
-next:
-	for _, name := range o.tlsSuites {
-		for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
-			if suite.Name == name {
-				config.CipherSuites = append(config.CipherSuites, suite.ID)
-				continue next
-			}
-		}
-		return nil, fmt.Errorf("--tls-cipher-suites: %q is not known", name)
-	}
-	return config, nil
 }
 
 // applyLasting is about what lasts for how long.

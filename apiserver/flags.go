@@ -8,6 +8,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/audit"
 	"github.com/septet-io/septet/apiserver/authn/oidc"
+	"github.com/septet-io/septet/daemon"
 	"github.com/septet-io/septet/resource/core"
 )
 
@@ -55,8 +56,7 @@ type options struct {
 	eventTTL         time.Duration
 	encryption       string
 	reloadEncryption bool
-	tlsVersion       string
-	tlsSuites        []string
+	tls              daemon.TLSFlags
 
 	audit audit.Options
 	oidc  oidc.Flags
@@ -102,8 +102,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 
 	flags.StringVar(&o.encryption, "encryption-provider-config", "", "file of kind EncryptionConfiguration: how objects are encrypted in etcd")
 	flags.BoolVar(&o.reloadEncryption, "encryption-provider-config-automatic-reload", false, "read that file again whenever it changes")
-	flags.StringVar(&o.tlsVersion, "tls-min-version", "", "VersionTLS12 or VersionTLS13; the first if not given")
-	flags.StringSliceVar(&o.tlsSuites, "tls-cipher-suites", nil, "cipher suites of TLS 1.2, by Go's names; a good choice if not given")
+	o.tls.AddFlags(flags)
 
 	flags.DurationVar(&o.eventTTL, "event-ttl", core.EventTTL, "how long events are kept")
 	flags.Int64Var(&o.notReady, "default-not-ready-toleration-seconds", 300, "for how long Pods that do not say stay on a node that is not ready")

@@ -81,7 +81,6 @@ func TestFlagsAreRefusedForWhatIsNotThere(t *testing.T) {
 		"storage-media-type=application/yaml":             `--storage-media-type "application/yaml" is not supported`,
 		"storage-media-type=text/plain":                   `--storage-media-type "text/plain" invalid, allowed values: `,
 		"strict-transport-security-directives=preload,no": "--strict-transport-security-directives invalid, allowed values: max-age=expireTime, includeSubDomains, preload",
-		"tls-curve-preferences=7":                         "--tls-curve-preferences: 7 is no key exchange",
 		"cloud-provider=external":                         "unknown flag: --cloud-provider", // as upstream since v1.33
 	} {
 		_, err := ParseArgs([]string{flag})

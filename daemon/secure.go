@@ -32,6 +32,8 @@ type SecurePort struct {
 	authenticationKubeconfig        string
 	authorizationKubeconfig         string
 	alwaysAllow                     []string
+	wanted                          TLSFlags
+	noHTTP2, sharePort              bool
 	unused                          string
 	unusedList                      []string
 	unusedFlag                      bool
@@ -47,16 +49,19 @@ func (s *SecurePort) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.authenticationKubeconfig, "authentication-kubeconfig", "", "kubeconfig for token reviews; this component's own if empty")
 	flags.StringVar(&s.authorizationKubeconfig, "authorization-kubeconfig", "", "kubeconfig for access reviews; this component's own if empty")
 	flags.StringSliceVar(&s.alwaysAllow, "authorization-always-allow-paths", []string{"/healthz", "/readyz", "/livez"}, "paths that are served without asking who asks")
+	s.wanted.AddFlags(flags)
+	flags.BoolVar(&s.noHTTP2, "disable-http2-serving", false, "serve HTTP/1.1 alone")
+	flags.BoolVar(&s.sharePort, "permit-port-sharing", false, "let several processes listen on the port (SO_REUSEPORT)")
 	const no = "accepted for compatibility, without effect"
-	for _, name := range []string{"requestheader-client-ca-file", "tls-min-version", "tls-sni-cert-key", "http2-max-streams-per-connection",
+	for _, name := range []string{"requestheader-client-ca-file", "tls-sni-cert-key", "http2-max-streams-per-connection",
 		"authentication-token-webhook-cache-ttl", "authorization-webhook-cache-authorized-ttl", "authorization-webhook-cache-unauthorized-ttl"} {
 		flags.StringVar(&s.unused, name, "", no)
 	}
 	for _, name := range []string{"requestheader-allowed-names", "requestheader-extra-headers-prefix", "requestheader-group-headers",
-		"requestheader-username-headers", "requestheader-uid-headers", "tls-cipher-suites", "tls-curve-preferences"} {
+		"requestheader-username-headers", "requestheader-uid-headers"} {
 		flags.StringSliceVar(&s.unusedList, name, nil, no)
 	}
-	for _, name := range []string{"authentication-skip-lookup", "authentication-tolerate-lookup-failure", "permit-address-sharing", "permit-port-sharing", "disable-http2-serving"} {
+	for _, name := range []string{"authentication-skip-lookup", "authentication-tolerate-lookup-failure", "permit-address-sharing"} {
 		flags.BoolVar(&s.unusedFlag, name, false, no)
 	}
 }
@@ -66,8 +71,11 @@ func (s *SecurePort) Listen() (net.Listener, error) {
 	if s.Port == 0 {
 		return nil, nil
 	}
+	if _, err := s.wanted.Config(); err != nil {
+		return nil, UsageError("%v", err)
+	}
 	address := net.JoinHostPort(s.bindAddress, strconv.Itoa(s.Port))
-	listener, err := net.Listen("tcp", address)
+	listener, err := Listen(context.Background(), address, s.sharePort)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve on %s: %w", address, err)
 	}
@@ -105,7 +113,13 @@ func (s *SecurePort) clientFrom(kubeconfig string) (kubernetes.Interface, error)
 }
 
 func (s *SecurePort) tls() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	config, err := s.wanted.Config()
+	if err != nil {
+		return nil, UsageError("%v", err)
+	}
+	if s.noHTTP2 {
+		config.NextProtos = []string{"http/1.1"}
+	}
 	if s.certFile != "" {
 		pair := &Certificate{CertFile: s.certFile, KeyFile: s.keyFile}
 		if _, err := pair.Get(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -16,11 +17,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Serve answers HTTP (HTTPS if config is not nil) on a listener until ctx ends, then drains for up to five seconds.
+// Serve answers HTTP (HTTPS if config is not nil) on a listener until ctx ends, then drains for up to five seconds. A config
+// that names http/1.1 as its only protocol (NextProtos) is served without HTTP/2.
 func Serve(ctx context.Context, listener net.Listener, config *tls.Config, handler http.Handler) error {
 	server := &http.Server{
 		Handler: handler, TLSConfig: config,
 		ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
+	}
+	if config != nil && slices.Equal(config.NextProtos, []string{"http/1.1"}) {
+		server.Protocols = &http.Protocols{}
+		server.Protocols.SetHTTP1(true)
 	}
 	stopped := make(chan error, 1)
 	go func() {
