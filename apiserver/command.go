@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -334,19 +333,10 @@ func (o *options) kubelet() (*tls.Config, error) {
 	return config, nil
 }
 
-// profilingPaths are those of Profiling; contention is noted if a flag says so.
+// profilingPaths are those of daemon.Profiling; contention is noted if a flag says so.
 func (o *options) profilingPaths() map[string]http.Handler {
 	if o.contention {
 		runtime.SetBlockProfileRate(1)
 	}
-	return Profiling()
-}
-
-// Profiling is the paths of Go's profiles, for those whom authorization lets.
-func Profiling() map[string]http.Handler {
-	return map[string]http.Handler{
-		"/debug/pprof/": http.HandlerFunc(pprof.Index), "/debug/pprof": http.HandlerFunc(pprof.Index),
-		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile), "/debug/pprof/symbol": http.HandlerFunc(pprof.Symbol),
-		"/debug/pprof/trace": http.HandlerFunc(pprof.Trace),
-	}
+	return daemon.Profiling()
 }

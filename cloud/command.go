@@ -63,12 +63,12 @@ func (o *options) add(flags *pflag.FlagSet) {
 	o.serve.AddFlags(flags)
 	o.gates.AddFlags(flags)
 	const no = "accepted for compatibility, without effect"
-	for _, name := range []string{"cluster-cidr", "cidr-allocator-type", "leader-elect-resource-lock", "kube-api-content-type", "kube-api-qps", "kube-api-burst", "profiling"} {
+	for _, name := range []string{"cluster-cidr", "cidr-allocator-type", "leader-elect-resource-lock", "kube-api-content-type", "kube-api-qps", "kube-api-burst"} {
 		flags.StringVar(&o.ignoredText, name, "", no)
 		flags.Lookup(name).NoOptDefVal = "true"
 	}
 	flags.StringSliceVar(&o.ignoredTexts, "controllers", []string{"*"}, no)
-	for _, name := range []string{"allocate-node-cidrs", "configure-cloud-routes", "use-service-account-credentials", "allow-untagged-cloud", "contention-profiling"} {
+	for _, name := range []string{"allocate-node-cidrs", "configure-cloud-routes", "use-service-account-credentials", "allow-untagged-cloud"} {
 		flags.BoolVar(&o.ignoredFlag, name, false, no)
 	}
 	for _, name := range []string{"route-reconciliation-period", "node-monitor-period", "node-status-update-frequency", "min-resync-period", "controller-start-interval"} {

@@ -24,7 +24,7 @@ func (o *options) addIgnored(flags *pflag.FlagSet) {
 		flags.StringSliceVar(&i.texts, name, nil, no)
 	}
 	for _, name := range []string{
-		"profiling", "contention-profiling", "disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout",
+		"disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout",
 		"enable-leader-migration", "configure-cloud-routes", "emulation-forward-compatible",
 	} {
 		flags.BoolVar(&i.flag, name, false, no)

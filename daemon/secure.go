@@ -26,6 +26,8 @@ type SecurePort struct {
 	Component string
 	// Port is the default of --secure-port.
 	Port int
+	// Profiles says whether it serves profiles.
+	Profiles ProfileFlags
 
 	bindAddress                     string
 	certFile, keyFile, clientCAFile string
@@ -50,6 +52,7 @@ func (s *SecurePort) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.authorizationKubeconfig, "authorization-kubeconfig", "", "kubeconfig for access reviews; this component's own if empty")
 	flags.StringSliceVar(&s.alwaysAllow, "authorization-always-allow-paths", []string{"/healthz", "/readyz", "/livez"}, "paths that are served without asking who asks")
 	s.wanted.AddFlags(flags)
+	s.Profiles.AddFlags(flags)
 	flags.BoolVar(&s.noHTTP2, "disable-http2-serving", false, "serve HTTP/1.1 alone")
 	flags.BoolVar(&s.sharePort, "permit-port-sharing", false, "let several processes listen on the port (SO_REUSEPORT)")
 	const no = "accepted for compatibility, without effect"
@@ -99,7 +102,7 @@ func (s *SecurePort) Serve(ctx context.Context, listener net.Listener, api kuber
 			return err
 		}
 	}
-	guard := &guard{next: handler, tokens: review, access: access, open: s.alwaysAllow}
+	guard := &guard{next: s.Profiles.Over(handler), tokens: review, access: access, open: s.alwaysAllow}
 	return Serve(ctx, listener, config, guard)
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"crypto/tls"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +49,27 @@ func TestTwoProcessesMayShareAPort(t *testing.T) {
 	if third, err := Listen(t.Context(), first.Addr().String(), false); err == nil {
 		third.Close()
 		t.Error("a port was shared with who did not ask for it")
+	}
+}
+
+// TestProfilesAreServedIfWanted, beside what else there is.
+func TestProfilesAreServedIfWanted(t *testing.T) {
+	t.Parallel()
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for _, test := range []struct {
+		wanted bool
+		path   string
+		code   int
+	}{
+		{true, "/debug/pprof/goroutine", http.StatusOK}, {true, "/debug/pprof", http.StatusOK}, {true, "/debug/journal", http.StatusTeapot},
+		{false, "/debug/pprof/goroutine", http.StatusTeapot},
+	} {
+		w := httptest.NewRecorder()
+		flags := ProfileFlags{Serve: test.wanted}
+		flags.Over(next).ServeHTTP(w, httptest.NewRequest("GET", test.path, nil))
+		if w.Code != test.code {
+			t.Errorf("%+v: %d", test, w.Code)
+		}
 	}
 }
 

@@ -46,7 +46,6 @@ type options struct {
 	serve              daemon.SecurePort
 	gates              gates.Flags
 	unusedText         string
-	unusedFlag         bool
 }
 
 // Command returns the command kube-scheduler: the scheduler alone, against any API server, with upstream's flags.
@@ -80,9 +79,6 @@ func (o *options) add(flags *pflag.FlagSet) {
 	for _, name := range []string{"kube-api-content-type", "show-hidden-metrics-for-version", "cert-dir",
 		"disabled-metrics", "allow-metric-labels", "allow-metric-labels-manifest"} {
 		flags.StringVar(&o.unusedText, name, "", no)
-	}
-	for _, name := range []string{"profiling", "contention-profiling"} {
-		flags.BoolVar(&o.unusedFlag, name, true, no)
 	}
 }
 
@@ -160,8 +156,10 @@ func (o *options) component() (*schedulerv1.KubeSchedulerConfiguration, error) {
 		if c, err = config.ReadFile(o.file); err != nil {
 			return nil, err
 		}
+		o.serve.Profiles.Serve = *c.EnableProfiling
 	} else {
 		o.election(c)
+		c.EnableProfiling = &o.serve.Profiles.Serve
 	}
 	if o.policyFile != "" {
 		data, err := os.ReadFile(o.policyFile)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/septet-io/septet/apiserver"
+	"github.com/septet-io/septet/daemon"
 	"github.com/septet-io/septet/etcd"
 )
 
@@ -48,7 +49,7 @@ func together(args []string) error {
 	}
 	defer member.Stop()
 	config := apiserver.Config{
-		Etcd: member.Client(), EtcdRevision: member.Revision, EtcdDedicated: true, Paths: apiserver.Profiling(),
+		Etcd: member.Client(), EtcdRevision: member.Revision, EtcdDedicated: true, Paths: daemon.Profiling(),
 	}
 	if config.Listener, err = net.Listen("tcp", address); err != nil {
 		return err
