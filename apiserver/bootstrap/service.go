@@ -17,8 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	metav1apply "k8s.io/client-go/applyconfigurations/meta/v1"
-	networkingv1apply "k8s.io/client-go/applyconfigurations/networking/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
@@ -112,10 +110,12 @@ func (s *Service) ensureRange(ctx context.Context) error {
 	if cidr.DeletionTimestamp != nil || !slices.Equal(cidr.Spec.CIDRs, s.CIDRs) || ready != nil && ready.Status != metav1.ConditionUnknown {
 		return nil
 	}
-	condition := metav1apply.Condition().WithType(networkingv1.ServiceCIDRConditionReady).WithStatus(metav1.ConditionTrue).
-		WithMessage("Kubernetes default Service CIDR is ready").WithLastTransitionTime(metav1.Now())
-	_, err = ranges.ApplyStatus(ctx, networkingv1apply.ServiceCIDR(serviceName).WithStatus(networkingv1apply.ServiceCIDRStatus().WithConditions(condition)),
-		metav1.ApplyOptions{FieldManager: "kubernetes-service-cidr-controller", Force: true})
+	cidr = cidr.DeepCopy()
+	meta.SetStatusCondition(&cidr.Status.Conditions, metav1.Condition{
+		Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue, Message: "Kubernetes default Service CIDR is ready",
+	})
+	// Upstream applies it. An update comes to the same, and saves every start of a new cluster reading the merge schema of all kinds.
+	_, err = ranges.UpdateStatus(ctx, cidr, metav1.UpdateOptions{FieldManager: "kubernetes-service-cidr-controller"})
 	return err
 }
 
