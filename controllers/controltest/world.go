@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
@@ -35,6 +36,8 @@ type World struct {
 
 	t    testing.TB
 	last atomic.Int64
+	// watches is how many there have been.
+	watches atomic.Int64
 }
 
 // New returns a World that holds the given objects.
@@ -43,6 +46,10 @@ func New(t testing.TB, objects ...runtime.Object) *World {
 	w := &World{t: t, Fake: fake.NewClientset(objects...), Events: record.NewFakeRecorder(10000)}
 	w.Fake.PrependReactor("create", "*", w.complete)
 	w.Fake.PrependReactor("update", "*", w.rules)
+	w.Fake.PrependWatchReactor("*", func(k8stesting.Action) (bool, watch.Interface, error) {
+		w.watches.Add(1) // the fake is locked until the watch is there
+		return false, nil, nil
+	})
 	w.Set = &client.Set{Interface: w.Fake, Informers: informers.NewSharedInformerFactory(w.Fake, 0)}
 	return w
 }
@@ -121,7 +128,9 @@ func (w *World) Run(controllers ...reconcile.Controller) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	w.Informers.Start(ctx.Done())
-	w.Informers.WaitForCacheSync(ctx.Done())
+	// What happens between a list and its watch is lost here: nothing may happen before all watch.
+	for informers := len(w.Informers.WaitForCacheSync(ctx.Done())); w.watches.Load() < int64(informers); time.Sleep(time.Millisecond) {
+	}
 	go func() { done <- reconcile.Runner{Component: "test"}.Run(ctx, controllers...) }()
 	w.t.Cleanup(func() {
 		cancel()
