@@ -43,7 +43,14 @@ type World struct {
 // New returns a World that holds the given objects.
 func New(t testing.TB, objects ...runtime.Object) *World {
 	t.Helper()
-	w := &World{t: t, Fake: fake.NewClientset(objects...), Events: record.NewFakeRecorder(10000)}
+	w := &World{t: t, Events: record.NewFakeRecorder(10000)}
+	for _, object := range objects {
+		// Without one, an update from the state that it began with would never conflict.
+		if object, ok := object.(metav1.Object); ok && object.GetResourceVersion() == "" {
+			object.SetResourceVersion(w.version())
+		}
+	}
+	w.Fake = fake.NewClientset(objects...)
 	w.Fake.PrependReactor("create", "*", w.complete)
 	w.Fake.PrependReactor("update", "*", w.rules)
 	w.Fake.PrependWatchReactor("*", func(k8stesting.Action) (bool, watch.Interface, error) {
@@ -53,6 +60,9 @@ func New(t testing.TB, objects ...runtime.Object) *World {
 	w.Set = &client.Set{Interface: w.Fake, Informers: informers.NewSharedInformerFactory(w.Fake, 0)}
 	return w
 }
+
+// version is a new one.
+func (w *World) version() string { return strconv.FormatInt(w.last.Add(1), 10) }
 
 // complete gives a new object what a server gives it.
 func (w *World) complete(action k8stesting.Action) (bool, runtime.Object, error) {
@@ -111,7 +121,7 @@ func (w *World) rules(action k8stesting.Action) (bool, runtime.Object, error) {
 		generation++
 	}
 	wanted.SetGeneration(generation)
-	wanted.SetResourceVersion(strconv.FormatInt(w.last.Add(1), 10))
+	wanted.SetResourceVersion(w.version())
 	return false, nil, nil
 }
 

@@ -129,7 +129,8 @@ func TestMirroring(t *testing.T) {
 	update := func(edit func(*corev1.Endpoints)) {
 		t.Helper()
 		edit(endpoints)
-		if _, err := w.CoreV1().Endpoints("default").Update(ctx, endpoints.DeepCopy(), metav1.UpdateOptions{}); err != nil {
+		var err error
+		if endpoints, err = w.CoreV1().Endpoints("default").Update(ctx, endpoints, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
