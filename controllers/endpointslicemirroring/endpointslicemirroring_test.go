@@ -121,7 +121,7 @@ func TestMirroring(t *testing.T) {
 				all = append(all, &list.Items[i])
 			}
 			if got := describe(all); got != want {
-				return got
+				return fmt.Sprintf("%q, not %q", got, want)
 			}
 			return ""
 		})
