@@ -23,7 +23,7 @@ type Runner struct {
 // works until ctx ends. When it returns, no Reconcile is running, all handlers are removed and the queues
 // are gone, so that controllers made anew can run on the same informers: that is how a lost leadership is survived.
 // A controller whose informers do not sync does not hold up the others. The error is that of a
-// handler that could not be registered (an informer that has been stopped); nothing has run then.
+// handler that could not be registered (an informer that has been stopped, though ctx has not ended); nothing has run then.
 func (r Runner) Run(ctx context.Context, controllers ...Controller) error {
 	loops := make([]*loop, len(controllers))
 	for i := range controllers {
@@ -42,6 +42,9 @@ func (r Runner) Run(ctx context.Context, controllers ...Controller) error {
 	}()
 	for _, t := range taps {
 		if err := t.open(); err != nil {
+			if ctx.Err() != nil {
+				return nil // informers end with the process, and this was no more than beginning
+			}
 			return err
 		}
 	}

@@ -173,6 +173,22 @@ func TestStartIsTriedAgainAndComesBeforeWorkers(t *testing.T) {
 }
 
 // TestControllersCanBeRunAgain is what happens when a leader loses its lease and wins it back.
+// A process that is told to end while it begins has not failed; controllers on informers that have ended have.
+func TestAnInformerThatHasEnded(t *testing.T) {
+	t.Parallel()
+	informer := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().ConfigMaps().Informer()
+	ended, end := context.WithCancel(context.Background())
+	end()
+	informer.RunWithContext(ended)
+	controller := Controller{Name: "test", Watches: []Watch{{Informer: informer}}}
+	if err := (Runner{}).Run(ended, controller); err != nil {
+		t.Errorf("at the end: %v", err)
+	}
+	if err := (Runner{}).Run(context.Background(), controller); err == nil {
+		t.Error("there is nothing to run on, and that was no error")
+	}
+}
+
 func TestControllersCanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	api, informer := configs(t)
