@@ -85,7 +85,7 @@ func (c *command) configure(log *logBridge) (*member.Settings, error) {
 	if err := c.settings.Settle(c.own, c.wasGiven); err != nil {
 		return nil, daemon.UsageError("%v", err)
 	}
-	c.settings.Alone = c.settings.InitialCluster == c.settings.Itself() && c.settings.ClusterState == member.ClusterNew
+	c.hurry()
 	if err := c.settings.Check(); err != nil {
 		return nil, daemon.UsageError("%v", err)
 	}
@@ -93,6 +93,16 @@ func (c *command) configure(log *logBridge) (*member.Settings, error) {
 		c.settings.Logger = log.logger()
 	}
 	return c.settings, nil
+}
+
+// hurry: a member that is alone need not wait long for others before it elects itself. Others may join it later, so it keeps to the shortest
+// time that is safe with them.
+func (c *command) hurry() {
+	s := c.settings
+	alone := s.InitialCluster == s.Itself() && s.ClusterState == member.ClusterNew
+	if alone && !c.anyGiven([]string{"heartbeat-interval", "election-timeout", "initial-cluster"}) {
+		s.ElectionMs = 5 * s.TickMs
+	}
 }
 
 func (c *command) read(file string) error {

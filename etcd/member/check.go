@@ -114,7 +114,7 @@ func (s *Settings) checkTiming() error {
 	switch {
 	case s.TickMs == 0:
 		return errors.New("--heartbeat-interval must be above 0")
-	case 5*s.TickMs > s.ElectionMs:
+	case 5*s.TickMs > s.ElectionMs && !(s.Alone && 2*s.TickMs <= s.ElectionMs):
 		return fmt.Errorf("--election-timeout (%d ms) must be at least five times --heartbeat-interval (%d ms)", s.ElectionMs, s.TickMs)
 	case s.ElectionMs > maxElectionMs:
 		return fmt.Errorf("--election-timeout (%d ms) must not be above %d ms", s.ElectionMs, maxElectionMs)

@@ -11,7 +11,6 @@ import (
 
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/features"
-	"go.etcd.io/raft/v3/raftpb"
 )
 
 // Member is an etcd server with its listeners.
@@ -65,9 +64,6 @@ func Open(s *Settings) (m *Member, err error) {
 		}
 	}
 	m.Server.Start()
-	if s.Alone {
-		m.serving.Go(m.stand)
-	}
 	m.servePeers()
 	m.serveMetrics()
 	return m, m.serveClients()
@@ -97,30 +93,6 @@ func (m *Member) prepare(ran bool) (err error) {
 	}
 	return nil
 }
-
-// stand makes a member that is alone its leader as soon as it can be: it tells the member, in the words of a leader that hands over, to
-// stand for election now, until it has been elected. It is refused while entries of the log about members have not been applied. A
-// cluster that has grown is left alone.
-func (m *Member) stand() {
-	self := uint64(m.Server.MemberID())
-	for m.Server.Leader() == 0 && len(m.Server.Cluster().Members()) <= 1 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		err := m.Server.Process(ctx, raftpb.Message{Type: raftpb.MsgTimeoutNow, To: self, From: self})
-		cancel()
-		if err != nil {
-			return // it is being stopped; otherwise the election timeout does the same, later
-		}
-		select {
-		case <-m.stopping:
-			return
-		case <-m.Server.StoppingNotify():
-			return
-		case <-time.After(standAgain):
-		}
-	}
-}
-
-const standAgain = 2 * time.Millisecond
 
 // Failed delivers the first error of a listener.
 func (m *Member) Failed() <-chan error { return m.failed }

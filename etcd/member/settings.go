@@ -54,7 +54,7 @@ type Settings struct {
 	// DNSCluster is the domain whose SRV records name the initial cluster; DNSService is added to the service's name.
 	DNSCluster, DNSService string
 
-	// Alone: there is nobody else to vote, so the member need not wait for an election timeout before it stands for election.
+	// Alone: there is nobody else to vote or to be waited for, so the election timeout may be as short as two ticks.
 	Alone bool
 	// ElectionMs is the election timeout in milliseconds: a multiple of TickMs.
 	ElectionMs uint
