@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -25,17 +26,17 @@ func accepted() []rigid {
 		{"allow-metric-labels", stringList(), nil, "labels have the values that the server itself gives them"},
 		{"allow-metric-labels-manifest", text(), nil, "labels have the values that the server itself gives them"},
 		{"apiserver-count", number(1), nil, "servers count themselves, by leases in etcd"},
-		{"coordinated-leadership-lease-duration", span("15s"), nil, "LeaseCandidates are a beta API, which is not served"},
-		{"coordinated-leadership-renew-deadline", span("10s"), nil, "LeaseCandidates are a beta API, which is not served"},
-		{"coordinated-leadership-retry-period", span("2s"), nil, "LeaseCandidates are a beta API, which is not served"},
+		{"coordinated-leadership-lease-duration", span(15 * time.Second), nil, "LeaseCandidates are a beta API, which is not served"},
+		{"coordinated-leadership-renew-deadline", span(10 * time.Second), nil, "LeaseCandidates are a beta API, which is not served"},
+		{"coordinated-leadership-retry-period", span(2 * time.Second), nil, "LeaseCandidates are a beta API, which is not served"},
 		{"default-watch-cache-size", number(100), nil, "the cache's size follows from its use; without an effect upstream too"},
-		{"etcd-count-metric-poll-period", span("1m"), nil, "objects are counted when somebody asks for the metric"},
-		{"etcd-db-metric-poll-interval", span("30s"), nil, "etcd's size is asked for when somebody asks for the metric"},
+		{"etcd-count-metric-poll-period", span(time.Minute), nil, "objects are counted when somebody asks for the metric"},
+		{"etcd-db-metric-poll-interval", span(30 * time.Second), nil, "etcd's size is asked for when somebody asks for the metric"},
 		{"kubelet-read-only-port", number(10255), nil, "nothing is asked of that port; upstream does not either"},
-		{"kubelet-timeout", span("5s"), nil, "upstream reads it and uses it nowhere"},
+		{"kubelet-timeout", span(5 * time.Second), nil, "upstream reads it and uses it nowhere"},
 		{"permit-address-sharing", truth(false), nil, "the port is always bound so (SO_REUSEADDR)"},
-		{"shutdown-watch-termination-grace-period", span("0s"), nil, "all watches end at once"},
-		{"storage-initialization-timeout", span("1m"), nil, "a kind's objects are read when somebody first asks for them; to be ready waits for none"},
+		{"shutdown-watch-termination-grace-period", span(0), nil, "all watches end at once"},
+		{"storage-initialization-timeout", span(time.Minute), nil, "a kind's objects are read when somebody first asks for them; to be ready waits for none"},
 		{"watch-cache", truth(true), nil, "reads come from the cache and are as fresh as etcd's"},
 		{"watch-cache-sizes", stringList(), nil, "the cache's size follows from its use"},
 	}
@@ -121,11 +122,8 @@ func number(n int) pflag.Value { return valueOf(func(f *pflag.FlagSet) { f.Int("
 
 func truth(on bool) pflag.Value { return valueOf(func(f *pflag.FlagSet) { f.Bool("x", on, "") }) }
 
-func span(length string) pflag.Value {
-	return valueOf(func(f *pflag.FlagSet) {
-		f.Duration("x", 0, "")
-		_ = f.Lookup("x").Value.Set(length) // the tables' lengths can be read, a test sees to it
-	})
+func span(length time.Duration) pflag.Value {
+	return valueOf(func(f *pflag.FlagSet) { f.Duration("x", length, "") })
 }
 
 func valueOf(declare func(*pflag.FlagSet)) pflag.Value {

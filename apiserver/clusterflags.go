@@ -21,7 +21,7 @@ func (f *clusterFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.reconciler, "endpoint-reconciler-type", "lease", "who keeps the endpoints of the kubernetes Service: this server, for all servers on its etcd (lease, master-count), or nobody (none)")
 	flags.IntVar(&f.serviceNodePort, "kubernetes-service-node-port", 0, "node port of the kubernetes Service, where that is not there yet; 0: it has a cluster IP only")
 	flags.UintVar(&f.kubeletPort, "kubelet-port", 10250, "port of kubelets that do not tell theirs")
-	_ = flags.MarkDeprecated("kubelet-port", "kubelet-port is deprecated and will be removed.") // it is declared just above
+	deprecate(flags, "kubelet-port", "kubelet-port is deprecated and will be removed.")
 }
 
 // check is every error of the values, each naming its flag. nodePorts is where node ports come from.

@@ -118,7 +118,7 @@ func (o *options) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.enablePlugins, "enable-admission-plugins", nil, "admission plug-ins to run besides the default ones")
 	flags.StringSliceVar(&o.disablePlugins, "disable-admission-plugins", nil, "default admission plug-ins not to run")
 	flags.StringSliceVar(&o.onlyPlugins, "admission-control", nil, "the admission plug-ins to run, and no others")
-	_ = flags.MarkDeprecated("admission-control", "Use --enable-admission-plugins or --disable-admission-plugins instead. Will be removed in a future version.") // it is declared just above
+	deprecate(flags, "admission-control", "Use --enable-admission-plugins or --disable-admission-plugins instead. Will be removed in a future version.")
 	flags.StringVar(&o.admissionFile, "admission-control-config-file", "", "file of kind AdmissionConfiguration: configures admission plug-ins")
 
 	flags.StringVar(&o.kubeletCA, "kubelet-certificate-authority", "", "authorities of kubelets; without, they are not checked")
@@ -154,4 +154,10 @@ func (o *options) addAuthentication(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.headerUIDs, "requestheader-uid-headers", nil, "headers with the user's UID")
 	flags.StringSliceVar(&o.headerGroups, "requestheader-group-headers", nil, "headers with the user's groups")
 	flags.StringSliceVar(&o.extras, "requestheader-extra-headers-prefix", nil, "prefixes of headers with more about the user")
+}
+
+// deprecate leaves a flag, which has been declared, out of the help, and warns whoever uses it.
+func deprecate(flags *pflag.FlagSet, name, why string) {
+	flag := flags.Lookup(name)
+	flag.Deprecated, flag.Hidden = why, true
 }

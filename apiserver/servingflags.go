@@ -24,7 +24,7 @@ func (f *servingFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.externalName, "external-hostname", "", "host by which documents name this server to clients; its advertised address if not given")
 	flags.Int64Var(&f.bytesPerSecond, "max-connection-bytes-per-sec", 0, "bytes a second that a connection through this server (exec, port-forward, proxy) may pass; 0: any")
 	flags.BoolVar(&f.logs, "enable-logs-handler", false, "serve the files of /var/log at /logs/")
-	_ = flags.MarkDeprecated("enable-logs-handler", "Log handler functionality is deprecated") // it is declared just above
+	deprecate(flags, "enable-logs-handler", "Log handler functionality is deprecated")
 	flags.StringSliceVar(&f.disabledMetrics, "disabled-metrics", nil, "names of metrics not to show")
 }
 

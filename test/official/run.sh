@@ -10,7 +10,6 @@
 # proxy, Debian's packages, root, and on two cores about half an hour the first time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-version=v1.36.2
 work=${WORK:-/var/tmp/septet-official}
 septet=${SEPTET_BINARY:-$PWD/bin/septet}
 data=$work/cluster
@@ -18,50 +17,21 @@ mirror=10.98.0.1:5000 # the machine, as all nodes see it
 export KUBECONFIG=$data/admin.kubeconfig
 mkdir -p "$work/bin" "$work/images" "$work/results"
 
-# module writes a module that requires all of upstream at one version.
-module() {
-	mkdir -p "$work/module" && cd "$work/module"
-	[ -f go.sum ] && return
-	cat >go.mod <<-MOD
-		module official
-		go 1.26.0
-		require k8s.io/kubernetes $version
-	MOD
-	local source
-	source=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-	sed -n 's|^[[:space:]]*\(k8s.io/[a-z-]*\) => ./staging.*|\1|p' "$source/go.mod" | while read -r part; do
-		go mod edit -replace "$part=$part@${version/v1/v0}"
-	done
-	cat >programs.go <<-GO
-		//go:build programs
-
-		package programs
-
-		import (
-			_ "github.com/onsi/ginkgo/v2/ginkgo"
-			_ "k8s.io/kubernetes/test/e2e"
-			_ "k8s.io/kubernetes/test/images/agnhost"
-			_ "k8s.io/sample-apiserver"
-		)
-	GO
-	GOFLAGS=-mod=mod go mod tidy
-}
+. test/upstream.sh
 
 # programs builds what the suite and its images are made of.
-programs() (
-	module
-	export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=mod"
-	local flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
-	local images=k8s.io/kubernetes/test/images
-	go build -ldflags "$flags" -o "$work/bin/agnhost" $images/agnhost
-	go build -ldflags "$flags" -o "$work/bin/nnp" $images/nonewprivs
-	go build -ldflags "$flags" -o "$work/bin/regression-issue-74839" $images/regression-issue-74839
-	go build -ldflags "$flags" -o "$work/bin/resource-consumer" $images/resource-consumer
-	go build -ldflags "$flags" -o "$work/bin/consume-cpu" $images/resource-consumer/consume-cpu
-	go build -ldflags "$flags" -o "$work/bin/sample-apiserver" k8s.io/sample-apiserver
-	go build -ldflags "$flags" -o "$work/bin/ginkgo" github.com/onsi/ginkgo/v2/ginkgo
-	go test -c -vet=off -ldflags "$flags" -o "$work/bin/e2e.test" k8s.io/kubernetes/test/e2e
-)
+programs() {
+	module github.com/onsi/ginkgo/v2/ginkgo "$upstream/test/e2e" "$upstream/test/images/agnhost" k8s.io/sample-apiserver
+	local images=$upstream/test/images
+	compile agnhost $images/agnhost
+	compile nnp $images/nonewprivs
+	compile regression-issue-74839 $images/regression-issue-74839
+	compile resource-consumer $images/resource-consumer
+	compile consume-cpu $images/resource-consumer/consume-cpu
+	compile sample-apiserver k8s.io/sample-apiserver
+	compile ginkgo github.com/onsi/ginkgo/v2/ginkgo
+	compile e2e.test "$upstream/test/e2e" test
+}
 
 # packages unpacks Debian packages with all that they depend on into a folder.
 packages() (
@@ -88,7 +58,7 @@ images() {
 	ln -sf "$septet" "$work/bin/septet"
 	go build -o "$work/bin/official" ./test/official
 	"$work/bin/official" -programs "$work/bin" -debian "$work/debian" -shell "$work/shell" -nginx "$work/nginx" -out "$work/images" \
-		-module "$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"
+		-module "$(source_of_upstream)"
 }
 
 # up starts the cluster, and a registry that stands for upstream's.

@@ -207,11 +207,11 @@ func works(t *testing.T, admin *client.Set, log func() string) {
 		return fmt.Sprint(node.Labels, node.Status.Conditions)
 	})
 	web := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.PodSpec{NodeName: "n1", TerminationGracePeriodSeconds: ptr.To[int64](0), AutomountServiceAccountToken: ptr.To(false)}}
-	web.Spec.Volumes = []corev1.Volume{{Name: "work", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	web.Spec.Volumes = []corev1.Volume{{Name: "page", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 	web.Spec.Containers = []corev1.Container{{
 		Name: "c", Image: images.BusyboxName, ImagePullPolicy: corev1.PullNever,
-		Command:      []string{"sh", "-c", "echo started; echo ok > /work/f; exec httpd -f -p 8080 -h /work"},
-		VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: "/work"}},
+		Command:      []string{"sh", "-c", "echo started; echo ok > /page/f; exec httpd -f -p 8080 -h /page"},
+		VolumeMounts: []corev1.VolumeMount{{Name: "page", MountPath: "/page"}},
 		ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
 			HTTPGet: &corev1.HTTPGetAction{Path: "/f", Port: intstr.FromInt32(8080)}}},
 	}}

@@ -9,42 +9,17 @@
 # needs nft in the PATH.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-version=v1.36.2
 work=${WORK:-/var/tmp/septet-peers}
+. test/upstream.sh
 programs="kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet"
-mkdir -p "$work/bin" "$work/module"
+mkdir -p "$work/bin"
 
-# module writes a module that requires all of upstream at one version.
-module() (
-	cd "$work/module"
-	[ -f go.sum ] && return
-	cat >go.mod <<-MOD
-		module peers
-		go 1.26.0
-		require k8s.io/kubernetes $version
-	MOD
-	local source
-	source=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-	sed -n 's|^[[:space:]]*\(k8s.io/[a-z-]*\) => ./staging.*|\1|p' "$source/go.mod" | while read -r part; do
-		go mod edit -replace "$part=$part@${version/v1/v0}"
-	done
-	{
-		echo '//go:build programs'
-		echo 'package programs'
-		for program in $programs; do echo "import _ \"k8s.io/kubernetes/cmd/$program\""; done
-	} >programs.go
-	GOFLAGS=-mod=mod go mod tidy
-)
-
-build() (
-	module
-	cd "$work/module"
-	export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=mod"
-	local flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+build() {
+	module $(printf "$upstream/cmd/%s " $programs)
 	for program in $programs; do
-		[ -x "$work/bin/$program" ] || go build -ldflags "$flags" -o "$work/bin/$program" "k8s.io/kubernetes/cmd/$program"
+		[ -x "$work/bin/$program" ] || compile $program $upstream/cmd/$program
 	done
-)
+}
 
 build
 [ "${1:-}" = build ] && exit
