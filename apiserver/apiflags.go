@@ -21,14 +21,12 @@ import (
 // apiFlags say which APIs and features there are.
 type apiFlags struct {
 	apis     []string
-	gates    gates.Flag
-	versions gates.Versions
+	features gates.Flags
 }
 
 func (f *apiFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.apis, "runtime-config", nil, "which built-in APIs are served: v1=bool, group/version=bool, group/version/resource=bool, api/all=bool, api/ga=bool, …; there are stable ones only")
-	flags.Var(&f.gates, "feature-gates", gates.Usage)
-	f.versions.AddFlags(flags)
+	f.features.AddFlags(flags)
 }
 
 // check is every error of the values, each naming its flag. fair says that priority and fairness is on, which has an API.
@@ -39,12 +37,11 @@ func (f *apiFlags) check(fair bool) error {
 	} else if fair {
 		errs = append(errs, fairnessServed(f.apis))
 	}
-	return errors.Join(append(errs, f.versions.Check())...)
+	return errors.Join(append(errs, f.features.Check())...)
 }
 
 // apply puts the flags into a server's settings, and tells of those that ask in vain. Call it after check.
 func (f *apiFlags) apply(config *Config) {
-	gates.Warn(f.gates)
 	wanted, _ := readAPIs(f.apis)
 	for _, pattern := range []string{"api/all", "api/beta", "api/alpha"} {
 		if wanted.patterns[pattern] == "true" {

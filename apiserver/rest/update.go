@@ -20,9 +20,9 @@ import (
 var (
 	errNotObject = errors.New("admission replaced the object by something else")
 	// errEmptied ends an update whose result has no reason to stay: its last finalizer is gone.
-	errEmptied = apierrors.NewInternalError(errors.New("the last finalizer is gone"))
+	errEmptied = errors.New("the last finalizer is gone")
 	// errDry ends an update that is only tried.
-	errDry = apierrors.NewInternalError(errors.New("dry run"))
+	errDry = errors.New("dry run")
 )
 
 func validFields(entries []metav1.ManagedFieldsEntry) error {
