@@ -21,6 +21,7 @@ import (
 // apiFlags say which APIs and features there are.
 type apiFlags struct {
 	apis     []string
+	chosen   *apiChoice // what apis say, once they have been checked
 	features gates.Flags
 }
 
@@ -32,7 +33,8 @@ func (f *apiFlags) add(flags *pflag.FlagSet) {
 // check is every error of the values, each naming its flag. fair says that priority and fairness is on, which has an API.
 func (f *apiFlags) check(fair bool) error {
 	var errs []error
-	if _, err := readAPIs(f.apis); err != nil {
+	var err error
+	if f.chosen, err = readAPIs(f.apis); err != nil {
 		errs = append(errs, fmt.Errorf("--runtime-config: %w", err))
 	} else if fair {
 		errs = append(errs, fairnessServed(f.apis))
@@ -42,14 +44,13 @@ func (f *apiFlags) check(fair bool) error {
 
 // apply puts the flags into a server's settings, and tells of those that ask in vain. Call it after check.
 func (f *apiFlags) apply(config *Config) {
-	wanted, _ := readAPIs(f.apis)
 	for _, pattern := range []string{"api/all", "api/beta", "api/alpha"} {
-		if wanted.patterns[pattern] == "true" {
+		if f.chosen.patterns[pattern] == "true" {
 			klog.Warningf("--runtime-config: %s=true serves stable APIs only, there are no others here", pattern)
 		}
 	}
 	if len(f.apis) > 0 {
-		config.Hidden = wanted.hidden()
+		config.Hidden = f.chosen.hidden()
 	}
 }
 
