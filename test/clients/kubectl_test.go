@@ -1,6 +1,12 @@
 package clients
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,12 +62,29 @@ func newShell(t *testing.T, env *envtest.Environment, kubectl string) *shell {
 	if err := os.WriteFile(filepath.Join(home, "config"), env.KubeConfig, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(home, "csr"), certificateRequest(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	dir, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &shell{dir: dir, env: append(os.Environ(), "KUBECONFIG="+filepath.Join(home, "config"), "HOME="+home, "TMP="+home,
 		"PATH="+bin+":"+os.Getenv("PATH"), "KUBECTL_EXTERNAL_DIFF=diff -u -N")}
+}
+
+// certificateRequest is what openssl would make for eve, a developer.
+func certificateRequest(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "eve", Organization: []string{"devs"}}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})
 }
 
 // runControllers runs our controller manager until the test ends.
