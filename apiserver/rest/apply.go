@@ -97,12 +97,8 @@ func (r *Resource) applyFast(current resource.Object, wanted *unstructured.Unstr
 	if fast == nil {
 		return nil
 	}
-	value, err := r.Env.Fields.types().ObjectToTyped(wanted)
-	if err != nil {
-		return nil
-	}
-	owns, err := value.ToFieldSet()
-	if err != nil {
+	owns, ordinary := fast.Owned(wanted.Object)
+	if !ordinary {
 		return nil
 	}
 	if filter := r.resetFields(subresource)[fieldpath.APIVersion(r.GroupVersionKind.GroupVersion().String())]; filter != nil {
