@@ -45,13 +45,13 @@ func (t *Tracker) Apply(live resource.Object, wanted map[string]any, owns *field
 // ownable says that wanted names nothing that nobody can own through this subresource, but the object itself.
 func (t *Tracker) ownable(wanted map[string]any) bool {
 	for key := range wanted {
-		if t.compare.skip[key] && key != "kind" && key != "apiVersion" {
+		if t.compare.skip[key] && key != "kind" && key != "apiVersion" && key != "metadata" {
 			return false
 		}
 	}
 	metadata, _ := wanted["metadata"].(map[string]any)
 	for key := range metadata {
-		if t.compare.skipMeta[key] && key != "name" && key != "namespace" {
+		if (t.compare.skip["metadata"] || t.compare.skipMeta[key]) && key != "name" && key != "namespace" {
 			return false
 		}
 	}

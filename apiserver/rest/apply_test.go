@@ -46,11 +46,15 @@ func TestApplyingIsApimachinerys(t *testing.T) {
 				live.SetAnnotations(map[string]string{"a": "b"})
 				live.GetObjectKind().SetGroupVersionKind(r.GroupVersionKind)
 				live = reread(t, r, live)
+				r.Kind.Default(live) // as all stored objects are
 				tracked, err := r.trackSlowly(r.empty(), live, "creator", "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				fast += compareApplying(t, r, random, tracked)
+				fast += compareApplying(t, r, random, tracked, "")
+				if slices.ContainsFunc(r.Views, func(v resource.KindView) bool { return v.Name == "status" }) {
+					compareApplying(t, r, random, tracked, "status")
+				}
 			}
 			if fast == 0 {
 				t.Errorf("nothing was applied fast")
@@ -59,8 +63,8 @@ func TestApplyingIsApimachinerys(t *testing.T) {
 	}
 }
 
-// compareApplying lets two managers apply parts of the object, changed in some of its annotations, and counts what went fast.
-func compareApplying(t *testing.T, r *Resource, random *rand.Rand, live resource.Object) (fast int) {
+// compareApplying lets two managers apply parts of the object, or of its status, changed in some of its annotations, and counts what went fast.
+func compareApplying(t *testing.T, r *Resource, random *rand.Rand, live resource.Object, subresource string) (fast int) {
 	t.Helper()
 	for i, manager := range []string{"alice", "bob", "alice"} {
 		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
@@ -68,11 +72,15 @@ func compareApplying(t *testing.T, r *Resource, random *rand.Rand, live resource
 			t.Fatal(err)
 		}
 		wanted := &unstructured.Unstructured{Object: some(random, content).(map[string]any)}
-		delete(wanted.Object, "status")
 		wanted.Object["metadata"] = map[string]any{"name": "name", "annotations": map[string]any{manager: string(rune('a' + i))}}
+		if subresource == "status" {
+			wanted.Object = map[string]any{"metadata": map[string]any{"name": "name"}, "status": wanted.Object["status"]}
+		} else {
+			delete(wanted.Object, "status")
+		}
 		wanted.SetGroupVersionKind(r.GroupVersionKind)
-		ours := r.applyFast(live, wanted, manager, "", time.Now())
-		m, err := r.fieldManager("")
+		ours := r.applyFast(live, wanted, manager, subresource, time.Now())
+		m, err := r.fieldManager(subresource)
 		if err != nil {
 			t.Fatal(err)
 		}
