@@ -11,10 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/septet-io/septet/daemon/memory"
 )
@@ -31,41 +29,78 @@ func Unpack(dataDir string, names ...string) (string, error) {
 }
 
 func unpack(from fs.FS, dataDir string, names []string) (string, error) {
+	u, err := begin(from, dataDir, names)
+	if err != nil {
+		return "", err
+	}
+	return u.Dir, u.Await(names...)
+}
+
+// Unpacking is a set of programs on its way into its folder.
+type Unpacking struct {
+	Dir   string
+	files map[string]*unpacked
+}
+
+// unpacked is one program, when done is closed.
+type unpacked struct {
+	done chan struct{}
+	err  error
+}
+
+// Begin is Unpack for those who need the first program before the others: they are unpacked one after the other, in the order given,
+// which leaves the other processors to whoever starts beside.
+func Begin(dataDir string, names ...string) (*Unpacking, error) { return begin(files, dataDir, names) }
+
+func begin(from fs.FS, dataDir string, names []string) (*Unpacking, error) {
 	set := sha256.New()
 	for _, name := range names {
 		sum, err := digest(from, name)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		fmt.Fprintln(set, sum, name)
 	}
 	root := filepath.Join(dataDir, folder)
-	dir := filepath.Join(root, hex.EncodeToString(set.Sum(nil))[:16])
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+	u := &Unpacking{Dir: filepath.Join(root, hex.EncodeToString(set.Sum(nil))[:16]), files: map[string]*unpacked{}}
+	if err := os.MkdirAll(u.Dir, 0o755); err != nil {
+		return nil, err
 	}
-	var written atomic.Bool
-	var group errgroup.Group
-	group.SetLimit(2) // each holds a window of 8 MB
 	for _, name := range names {
-		group.Go(func() error {
-			done, err := unpackFile(from, dir, name)
-			if err != nil {
-				return fmt.Errorf("unpacking %s: %w", name, err)
-			}
-			if done {
-				written.Store(true)
-			}
-			return nil
-		})
+		u.files[name] = &unpacked{done: make(chan struct{})}
 	}
-	if err := group.Wait(); err != nil || !written.Load() {
-		return dir, err
+	go u.run(from, root, names)
+	return u, nil
+}
+
+// Await waits until the named programs are there.
+func (u *Unpacking) Await(names ...string) error {
+	var errs []error
+	for _, name := range names {
+		file := u.files[name]
+		<-file.done
+		if file.err != nil {
+			errs = append(errs, fmt.Errorf("unpacking %s: %w", name, file.err))
+		}
 	}
-	// The first start after an installation touched every compressed page and filled windows: give both back.
-	debug.FreeOSMemory()
-	memory.DropConstants()
-	return dir, removeOlder(root, dir, names)
+	return errors.Join(errs...)
+}
+
+func (u *Unpacking) run(from fs.FS, root string, names []string) {
+	written, failed := false, false
+	for i, name := range names {
+		file := u.files[name]
+		var done bool
+		done, file.err = unpackFile(from, u.Dir, name)
+		written, failed = written || done, failed || file.err != nil
+		if i == len(names)-1 && written && !failed {
+			// The first start after an installation touched every compressed page and filled windows: give both back.
+			debug.FreeOSMemory()
+			memory.DropConstants()
+			file.err = removeOlder(root, u.Dir, names)
+		}
+		close(file.done)
+	}
 }
 
 // unpackFile writes one program, unless it is there and whole, and says if it did. A name only ever stands for a complete

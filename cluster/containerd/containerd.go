@@ -81,7 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// programs are what the runtime is made of; they are unpacked into one folder, where they find each other.
+// programs are what the runtime is made of, in the order in which it needs them; they are unpacked into one folder, where they find each other.
 var programs = []string{carried.Containerd, carried.Shim, carried.Runc, carried.CNI}
 
 // maxSocketPath is what every kernel takes for a unix socket's path, in bytes.
@@ -111,6 +111,8 @@ type Runtime struct {
 	stop   context.CancelFunc
 	done   chan struct{} // closed when supervision has ended
 
+	unpacking *carried.Unpacking
+
 	mu      sync.Mutex
 	current *process
 }
@@ -124,6 +126,9 @@ func Start(ctx context.Context, config Config) (*Runtime, error) {
 		return nil, err
 	}
 	running, err := r.adoptOrStart(ctx)
+	if err == nil {
+		err = r.unpacking.Await(programs...)
+	}
 	if err != nil {
 		r.lock.Close()
 		return nil, err
@@ -139,7 +144,7 @@ func Start(ctx context.Context, config Config) (*Runtime, error) {
 	return r, nil
 }
 
-// prepare unpacks the programs, writes the configuration, and takes the lock that keeps a second septet out.
+// prepare begins to unpack the programs, writes the configuration, and takes the lock that keeps a second septet out.
 func prepare(config Config) (*Runtime, error) {
 	c, err := config.withDefaults()
 	if err != nil {
@@ -153,10 +158,11 @@ func prepare(config Config) (*Runtime, error) {
 	if err := os.Symlink("/etc/containerd/certs.d", c.RegistryDir); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("containerd: %w", err)
 	}
-	bin, err := carried.Unpack(c.DataDir, programs...)
+	unpacking, err := carried.Begin(c.DataDir, programs...)
 	if err != nil {
 		return nil, fmt.Errorf("containerd: %w", err)
 	}
+	bin := unpacking.Dir
 	lock, err := lockFile(filepath.Join(c.StateDir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("containerd: another septet runs the node %s: %w", c.NodeName, err)
@@ -166,7 +172,7 @@ func prepare(config Config) (*Runtime, error) {
 		lock.Close()
 		return nil, fmt.Errorf("containerd: %w", err)
 	}
-	return &Runtime{config: c, bin: bin, want: want, lock: lock, done: make(chan struct{})}, nil
+	return &Runtime{config: c, bin: bin, unpacking: unpacking, want: want, lock: lock, done: make(chan struct{})}, nil
 }
 
 // Endpoint is where CRI (runtime and images) is served: unix:///….

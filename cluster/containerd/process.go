@@ -99,12 +99,15 @@ func (r *Runtime) launch(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd: %w", err)
 	}
-	cmd := exec.Command(filepath.Join(r.bin, carried.Containerd), "--config", r.config.config(), "--log-file", r.config.log())
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+ready.path, "PATH="+r.bin+":"+os.Getenv("PATH"), r.config.cniData())
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := inNetNS(r.config.NetNS, cmd.Start); err != nil {
+	if err := r.unpacking.Await(carried.Containerd); err != nil {
+		return nil, fmt.Errorf("containerd: %w", err)
+	}
+	cmd, err := r.begin(log, ready.path)
+	for deadline := time.Now().Add(busyFor); errors.Is(err, syscall.ETXTBSY) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+		cmd, err = r.begin(log, ready.path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("containerd: %w", err)
 	}
 	p := &process{PID: cmd.Process.Pid, Config: r.want, ended: make(chan struct{})}
@@ -120,6 +123,20 @@ func (r *Runtime) launch(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("containerd: did not start: %w%s", err, logTail(r.config.log(), begin))
 	}
 	return p, nil
+}
+
+// busyFor is how long a program that was just written may be busy: a process that was forked meanwhile has it open until it becomes
+// another program.
+const busyFor = time.Second
+
+// begin starts the program.
+func (r *Runtime) begin(log *os.File, notify string) (*exec.Cmd, error) {
+	cmd := exec.Command(filepath.Join(r.bin, carried.Containerd), "--config", r.config.config(), "--log-file", r.config.log())
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "PATH="+r.bin+":"+os.Getenv("PATH"), r.config.cniData())
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd, inNetNS(r.config.NetNS, cmd.Start)
 }
 
 // remember writes the pid file, for find.
