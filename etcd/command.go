@@ -101,7 +101,7 @@ func (c *command) hurry() {
 	s := c.settings
 	alone := s.InitialCluster == s.Itself() && s.ClusterState == member.ClusterNew
 	if alone && !c.anyGiven([]string{"heartbeat-interval", "election-timeout", "initial-cluster"}) {
-		s.ElectionMs = 5 * s.TickMs
+		s.Alone, s.ElectionMs = true, 5*s.TickMs
 	}
 }
 

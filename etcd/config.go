@@ -35,7 +35,7 @@ type Config struct {
 	// Join an existing cluster, whose AddMember was called before.
 	Join bool
 
-	// Heartbeat and Election: 50 ms and 100 ms for a member without peers, else etcd's 100 ms and 1 s.
+	// Heartbeat and Election: 100 ms and 200 ms for a member without peers, else etcd's 100 ms and 1 s.
 	Heartbeat, Election time.Duration
 	// SnapshotCount is after how many transactions the raft log is cut; 10,000 if zero.
 	SnapshotCount uint64
@@ -75,8 +75,10 @@ const (
 	defaultDefragment   = 64
 	// How many entries stay in memory for followers that lag; a member that is alone has none.
 	catchUpAlone, catchUpCluster = 100, 5_000
-	// A member that is alone has elected itself after one or two ticks.
-	aloneTickMs = 50
+	// A member that is alone has elected itself after one or two ticks, and a new one at once.
+	aloneTickMs = 100
+	// How long changes that the log has already may wait to be written to the database: each interval wakes the process.
+	commitEvery = 300 * time.Millisecond
 )
 
 // settings turns the Config into a member's.
@@ -102,6 +104,7 @@ func (c Config) settings(log *logBridge) *member.Settings {
 	if c.CompactAfter > 0 {
 		s.Retention = c.CompactAfter.String()
 	}
+	s.BackendBatchInterval = commitEvery
 	s.BootstrapDefragThresholdMegabytes = orElse(c.DefragmentAbove, defaultDefragment)
 	s.UnsafeNoFsync, s.ForceNewCluster = c.UnsafeNoFsync, c.ForceNewCluster
 	// The gateway would load a second REST stack; nothing of Kubernetes uses it.
@@ -110,8 +113,8 @@ func (c Config) settings(log *logBridge) *member.Settings {
 	return s
 }
 
-// timing: a member without peers waits for its election at each start, so its ticks are shorter than etcd's. They also wake the process for
-// as long as it runs, so they are not as short as they could be.
+// timing: a member without peers waits for its election at each start but the first. Shorter ticks would shorten that, but they are most of
+// what wakes an idle process.
 func (c Config) timing(s *member.Settings) {
 	s.SnapshotCatchUpEntries = catchUpCluster
 	if c.alone() {

@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/features"
+	"go.etcd.io/raft/v3/raftpb"
 )
 
 // Member is an etcd server with its listeners.
@@ -64,6 +65,9 @@ func Open(s *Settings) (m *Member, err error) {
 		}
 	}
 	m.Server.Start()
+	if s.Alone && !ran {
+		m.serving.Go(m.stand)
+	}
 	m.servePeers()
 	m.serveMetrics()
 	return m, m.serveClients()
@@ -93,6 +97,30 @@ func (m *Member) prepare(ran bool) (err error) {
 	}
 	return nil
 }
+
+// stand makes a new member that is alone its leader as soon as it can be: it tells the member, in the words of a leader that hands over,
+// to stand for election now, until it has been elected. It is refused while the log's one entry, about the member itself, has not been
+// applied. A member that has run before waits for its election: raft cannot stand while it reads a long log again.
+func (m *Member) stand() {
+	self := uint64(m.Server.MemberID())
+	for m.Server.Leader() == 0 && len(m.Server.Cluster().Members()) <= 1 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		err := m.Server.Process(ctx, raftpb.Message{Type: raftpb.MsgTimeoutNow, To: self, From: self})
+		cancel()
+		if err != nil {
+			return // it is being stopped; otherwise the election timeout does the same, later
+		}
+		select {
+		case <-m.stopping:
+			return
+		case <-m.Server.StoppingNotify():
+			return
+		case <-time.After(standAgain):
+		}
+	}
+}
+
+const standAgain = 2 * time.Millisecond
 
 // Failed delivers the first error of a listener.
 func (m *Member) Failed() <-chan error { return m.failed }

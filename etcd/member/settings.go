@@ -54,7 +54,8 @@ type Settings struct {
 	// DNSCluster is the domain whose SRV records name the initial cluster; DNSService is added to the service's name.
 	DNSCluster, DNSService string
 
-	// Alone: there is nobody else to vote or to be waited for, so the election timeout may be as short as two ticks.
+	// Alone: there is nobody else to vote or to be waited for. The election timeout may be as short as two ticks, and a new member does not
+	// wait for it at all.
 	Alone bool
 	// ElectionMs is the election timeout in milliseconds: a multiple of TickMs.
 	ElectionMs uint
