@@ -194,7 +194,7 @@ func (s *server) openEtcd(ctx context.Context, group *errgroup.Group) (apiserver
 	group.Go(func() error {
 		select {
 		case err := <-embedded.Failed():
-			return fmt.Errorf("etcd: %w", err)
+			return err
 		case <-ctx.Done():
 			return nil
 		}
