@@ -25,6 +25,7 @@ var agnhost = []part{
 	written(map[string]images.File{
 		"/agnhost-2": {Link: "agnhost"},
 		"/bin/nc":    {Link: "nc.openbsd"},
+		"/bin/sh":    {Link: "bash"}, // Debian's busybox runs its own nc from its own sh
 		"/uploads":   {Folder: true},
 	}),
 	text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nuser-defined-in-image:x:1000:1000::/home/user-defined-in-image:/bin/sh\n"),
