@@ -172,7 +172,7 @@ func (s *scheduler) rejected(ctx context.Context, a *attempt, status *plugin.Sta
 
 func (s *scheduler) unpromise(e *queue.Entry) {
 	s.snapshot.Denominate(e.Pod)
-	e.Promised = ""
+	s.queue.Promise(e, "")
 }
 
 // refused puts a pod back that fits nowhere, and says so.

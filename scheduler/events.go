@@ -33,6 +33,7 @@ type recorder struct {
 
 	mu     sync.Mutex
 	series map[seriesKey]*seriesState
+	many   int // how many there may be before old ones are forgotten
 }
 
 type seriesKey struct {
@@ -104,15 +105,26 @@ func (r *recorder) repeated(key seriesKey, now time.Time) (name string, count in
 	return s.name, s.count
 }
 
+// minSeries is how many series are remembered at least before old ones are forgotten, maxSeries how many at most: then all are new again.
+const (
+	minSeries = 4096
+	maxSeries = 65536
+)
+
+// remember notes an event that may be repeated. Those that are over are forgotten once there are twice as many as after the last time.
 func (r *recorder) remember(key seriesKey, name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.series) > 4096 {
+	if len(r.series) >= max(r.many, minSeries) {
 		for k, s := range r.series {
-			if now.Sub(s.last) > seriesLife || len(r.series) > 8192 {
+			if now.Sub(s.last) > seriesLife {
 				delete(r.series, k)
 			}
 		}
+		if len(r.series) >= maxSeries {
+			clear(r.series)
+		}
+		r.many = min(2*len(r.series), maxSeries)
 	}
 	r.series[key] = &seriesState{name: name, count: 1, last: now}
 }

@@ -108,10 +108,10 @@ func (s *scheduler) nominate(e *queue.Entry, node string) {
 	if row, ok := s.snapshot.Row(node); ok && node != "" {
 		e.Pod.Shape = s.snapshot.Intern(e.Pod.Object)
 		s.snapshot.Nominate(e.Pod, row)
-		e.Promised = node
+		s.queue.Promise(e, node)
 	} else {
 		s.snapshot.Denominate(e.Pod)
-		e.Promised = ""
+		s.queue.Promise(e, "")
 	}
 }
 

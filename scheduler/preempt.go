@@ -40,7 +40,7 @@ func (s *scheduler) postFilter(ctx context.Context, a *attempt, f *decide.Failur
 		if status.OK() {
 			node := s.snapshot.NameOf(row)
 			s.snapshot.Nominate(a.entry.Pod, row)
-			a.entry.Promised = node
+			s.queue.Promise(a.entry, node)
 			f.PostFilter = ""
 			return
 		}
@@ -102,7 +102,7 @@ func (s *scheduler) breakPromise(ctx context.Context, p *snapshot.Pod) {
 	pod := p.Object
 	s.snapshot.Denominate(p)
 	if e, ok := s.queue.Lookup(pod.UID); ok {
-		e.Promised = ""
+		s.queue.Promise(e, "")
 		s.queue.Activate(pod.UID, "PreemptionNominationLost", s.now())
 	}
 	if pod.Status.NominatedNodeName == "" {

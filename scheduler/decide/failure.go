@@ -30,6 +30,9 @@ type Failure struct {
 	program *program
 	byTable bool
 	all     *plugin.Status // says the same of every row
+	// last is the verdict that was asked about last, and whether evictions may change it: most rows are refused for the same.
+	last    uint32
+	lastMay bool
 }
 
 // Message is upstream's sentence.
@@ -172,8 +175,11 @@ func (f *Failure) Helpful(row int32) bool {
 	if v == absent {
 		return false
 	}
-	_, code, _ := f.program.explain(v)
-	return code == plugin.Unschedulable
+	if v != f.last || f.last == 0 {
+		_, code, _ := f.program.explain(v)
+		f.last, f.lastMay = v, code == plugin.Unschedulable
+	}
+	return f.lastMay
 }
 
 // Fits evaluates the filters on a row as the Snapshot is at this moment; used in trials. Restore must follow when all is back in place.

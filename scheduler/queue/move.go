@@ -129,42 +129,26 @@ func (q *Queue) Happened(event *plugin.Event, now time.Time) {
 	if q.counts[Unschedulable]+q.counts[Gated] == 0 {
 		return
 	}
-	for name, set := range q.refused {
+	q.doubt(now)
+	for name, w := range q.refused {
 		if !q.interesting(name, event) {
 			continue
 		}
-		for e := range set {
+		w.concerned(event, func(e *Entry) {
 			if e.place == Gated {
 				if name == "SchedulingGates" || !q.PreEnqueue(e.Profile, e.Pod.Object).OK() {
-					continue
+					return
 				}
-			} else if elsewhere(e, event, now) {
-				continue
 			} else if pending, ok := q.helpsBy(e, name, event); !ok {
-				continue
+				return
 			} else if pending {
 				e.until = now
 			}
 			q.leave(e)
 			q.wake(e, false, event.Label, now)
-		}
+		})
 	}
 }
-
-// elsewhere says that a pod left another node than the one that is promised to the entry: for a while its own victims are what it waits for.
-func elsewhere(e *Entry, event *plugin.Event, now time.Time) bool {
-	if event.Resource != plugin.AssignedPod || event.Action != plugin.Delete {
-		return false
-	}
-	gone, ok := event.Old.(*corev1.Pod)
-	if !ok || e.Promised == "" || now.Sub(e.Since) > promiseTrust {
-		return false
-	}
-	return gone.Spec.NodeName != "" && gone.Spec.NodeName != e.Promised
-}
-
-// promiseTrust is how long a pod with a promised node does not look at what happens on others.
-const promiseTrust = 10 * time.Second
 
 // interesting says whether a plugin waits for events of the kind in some profile, before each pod that it refused is looked at.
 func (q *Queue) interesting(name string, event *plugin.Event) bool {
@@ -224,12 +208,12 @@ func (q *Queue) Activate(uid types.UID, event string, now time.Time) {
 // Flush gives entries that were refused too long ago another chance, in case an event was missed.
 func (q *Queue) Flush(now time.Time) {
 	q.flush = now.Add(max(q.MaxUnschedulable/10, time.Second))
-	for _, set := range q.refused {
-		for e := range set {
+	for _, w := range q.refused {
+		w.each(func(e *Entry) {
 			if e.place == Unschedulable && now.Sub(e.Since) >= q.MaxUnschedulable {
 				q.leave(e)
 				q.wake(e, false, "UnschedulableTimeout", now)
 			}
-		}
+		})
 	}
 }

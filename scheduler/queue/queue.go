@@ -48,7 +48,7 @@ type Entry struct {
 	First, Since time.Time
 	// Refused are the plugins that refused it the last time, Pending those among them that wait for something outside.
 	Refused, Pending []string
-	// Promised is the node that it is nominated for, "" if none.
+	// Promised is the node that it is nominated for, "" if none; Queue.Promise sets it.
 	Promised string
 	// Why is the last refusal's message.
 	Why string
@@ -60,6 +60,7 @@ type Entry struct {
 	failed int       // errors in a row, as against refusals
 	seen   uint64    // events before it was popped
 	early  bool      // may be popped before its backoff ends
+	trusts string    // the promised node that it stands under among waiters, "" if under none
 }
 
 // Place is where the entry is.
@@ -94,17 +95,19 @@ type Queue struct {
 	entries map[types.UID]*Entry
 	active  entryHeap
 	backoff entryHeap
-	refused map[string]map[*Entry]struct{} // unschedulable and gated entries by plugin; "" for those that any event may help
+	refused map[string]*waiters // unschedulable and gated entries by plugin; "" for those that any event may help
 	counts  [Gated + 1]int
 	order   uint64
 	events  uint64
 	last    [plugin.Resources]uint64 // event number by resource
 	flush   time.Time                // when to look for entries that wait too long
+	// trusting are promises that may be relied on, in the order in which that ends; some are over already.
+	trusting []trust
 }
 
 // New returns an empty queue.
 func New(c Config) *Queue {
-	q := &Queue{Config: c, entries: map[types.UID]*Entry{}, refused: map[string]map[*Entry]struct{}{}}
+	q := &Queue{Config: c, entries: map[types.UID]*Entry{}, refused: map[string]*waiters{}}
 	q.active.less = func(a, b *Entry) bool { return q.Less(a.queued(), b.queued()) }
 	q.backoff.less = func(a, b *Entry) bool {
 		return a.until.Before(b.until) || (a.until.Equal(b.until) && a.order < b.order)
@@ -205,13 +208,8 @@ func (q *Queue) enter(e *Entry, p Place, event string) {
 	case Backoff:
 		heap.Push(&q.backoff, e)
 	case Unschedulable, Gated:
+		q.list(e)
 		for _, name := range e.reasons() {
-			set := q.refused[name]
-			if set == nil {
-				set = map[*Entry]struct{}{}
-				q.refused[name] = set
-			}
-			set[e] = struct{}{}
 			q.waits(e, name, 1)
 		}
 	}
@@ -242,12 +240,9 @@ func (q *Queue) leave(e *Entry) {
 	case Backoff:
 		heap.Remove(&q.backoff, e.index)
 	case Unschedulable, Gated:
+		q.unlist(e)
 		for _, name := range e.reasons() {
-			delete(q.refused[name], e)
 			q.waits(e, name, -1)
-			if len(q.refused[name]) == 0 {
-				delete(q.refused, name)
-			}
 		}
 	}
 	q.counts[e.place]--

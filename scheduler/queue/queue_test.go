@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -186,5 +187,75 @@ func TestWhoWaitsTooLongIsTriedAgain(t *testing.T) {
 	}
 	if waited := now.Sub(at(0)); waited < 5*time.Minute || waited > 6*time.Minute {
 		t.Errorf("tried again after %v", waited)
+	}
+}
+
+// podLeft is that a pod has left a node.
+func podLeft(node string) *plugin.Event {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "gone"}}
+	pod.Spec.NodeName = node
+	return &plugin.Event{Resource: plugin.AssignedPod, Action: plugin.Delete, Label: "AssignedPodDelete", Old: pod}
+}
+
+func TestWhoTrustsAPromiseLooksAtItsNodeOnly(t *testing.T) {
+	t.Parallel()
+	q, s := newQueue(), snapshot.New()
+	var asked []string
+	q.Hints = func(_, name string) ([]plugin.EventHint, bool) {
+		return []plugin.EventHint{{Resource: plugin.AssignedPod, Action: plugin.Delete, Hint: func(pod *corev1.Pod, _ *plugin.Event) bool {
+			asked = append(asked, pod.Name)
+			return true
+		}}}, true
+	}
+	refuse := func(name, node string, now time.Time) *Entry {
+		e := add(q, s, name, 0, now)
+		q.Pop(now)
+		q.Promise(e, node)
+		q.Refuse(e, []string{"Room"}, nil, now)
+		return e
+	}
+	first, second, free := refuse("first", "a", at(0)), refuse("second", "b", at(0)), refuse("free", "", at(0))
+	check := func(what string, event *plugin.Event, now time.Time, want ...string) {
+		t.Helper()
+		asked = nil
+		q.Happened(event, now)
+		slices.Sort(asked)
+		if !slices.Equal(asked, want) {
+			t.Errorf("%s: asked %v, want %v", what, asked, want)
+		}
+	}
+	check("a pod leaves the promised node", podLeft("a"), at(1), "first", "free")
+	if first.Place() == Unschedulable || free.Place() == Unschedulable || second.Place() != Unschedulable {
+		t.Errorf("first is %v, free %v, second %v", first.Place(), free.Place(), second.Place())
+	}
+	check("a pod leaves another node", podLeft("c"), at(2))
+	check("nobody knows what it left", podLeft(""), at(3), "second")
+	forget := func(entries ...*Entry) {
+		for _, e := range entries {
+			q.Remove(e.Pod.Object.UID)
+		}
+	}
+	forget(first, second, free)
+
+	third := refuse("third", "c", at(4))
+	q.Promise(third, "d")
+	check("the promise was for another node", podLeft("c"), at(5))
+	q.Promise(third, "")
+	check("the promise was taken back", podLeft("e"), at(5), "third")
+	forget(third)
+
+	fourth := refuse("fourth", "f", at(6))
+	check("the promise is fresh", podLeft("g"), at(16))
+	check("it is not kept for long", podLeft("g"), at(17), "fourth")
+	if fourth.Place() == Unschedulable {
+		t.Error("fourth was not woken")
+	}
+	forget(fourth)
+
+	fifth := refuse("fifth", "h", at(20))
+	forget(fifth)
+	check("who was deleted is asked nothing", podLeft("h"), at(21))
+	if len(q.refused) != 0 {
+		t.Errorf("%d plugins still have waiters", len(q.refused))
 	}
 }

@@ -37,6 +37,8 @@ type Plugin struct {
 	evicting map[types.UID]bool
 	// told are the victims that were told to leave, by preemptor: while one is still there, more evictions are not what is missing.
 	told map[types.UID][]*snapshot.Pod
+	// many is how many there may be before those that have left are forgotten.
+	many int
 	// considered, when set, is told of the candidates of each preemption and of the one taken; for explanations.
 	considered func(pod *snapshot.Pod, candidates []Candidate, chosen int)
 }
@@ -137,9 +139,12 @@ func (p *Plugin) eligible(c *plugin.Cycle) (why string, ok bool) {
 	return "", true
 }
 
-// forgetGone drops, once there are many, the preemptors whose victims have all left.
+// minTold is how many preemptors' victims are remembered at least before any are forgotten.
+const minTold = 1024
+
+// forgetGone drops, once there are twice as many as after the last time, the preemptors whose victims have all left.
 func (p *Plugin) forgetGone(s *snapshot.Snapshot) {
-	if len(p.told) < 1024 {
+	if len(p.told) < max(p.many, minTold) {
 		return
 	}
 	for uid, victims := range p.told {
@@ -147,6 +152,7 @@ func (p *Plugin) forgetGone(s *snapshot.Snapshot) {
 			delete(p.told, uid)
 		}
 	}
+	p.many = 2 * len(p.told)
 }
 
 func preempted(pod *corev1.Pod) bool {
@@ -306,7 +312,6 @@ func narrow(ctx context.Context, list []Candidate, f *plugin.Failure) ([]Candida
 	return out, nil
 }
 
-// Events implements plugin.Events: nothing wakes a pod for preemption's sake that does not wake it for a filter's.
-func (*Plugin) Events() []plugin.EventHint {
-	return []plugin.EventHint{{Resource: plugin.AssignedPod, Action: plugin.Delete}}
-}
+// Events implements plugin.Events: none. A pod whose victims are being told to leave is woken when all have been told, and one that waits for
+// them to be gone is woken for the filters' sake.
+func (*Plugin) Events() []plugin.EventHint { return []plugin.EventHint{} }
