@@ -12,7 +12,6 @@ import (
 	"github.com/septet-io/septet/scheduler/decide"
 	"github.com/septet-io/septet/scheduler/plugins/defaultpreemption"
 	"github.com/septet-io/septet/scheduler/queue"
-	"github.com/septet-io/septet/scheduler/snapshot"
 )
 
 // Outcomes of a decision.
@@ -90,8 +89,8 @@ type PreemptionCandidate struct {
 const maxCandidates = 20
 
 // considered keeps what a preemption considered for the decision that is being made.
-func (s *scheduler) considered(_ *snapshot.Pod, list []defaultpreemption.Candidate, chosen int) {
-	p := &Preemption{Chosen: s.snapshot.NameOf(list[chosen].Row), Why: defaultpreemption.Why(list, chosen)}
+func (s *scheduler) considered(list []defaultpreemption.Candidate, chosen int, why string) {
+	p := &Preemption{Chosen: s.snapshot.NameOf(list[chosen].Row), Why: why}
 	for i := range list {
 		if i >= maxCandidates && i != chosen {
 			continue

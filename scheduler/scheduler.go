@@ -168,7 +168,7 @@ func (s *server) watch(ctx context.Context) {
 func (s *server) lead(ctx context.Context) error {
 	t := &scheduler{
 		server: s, snapshot: snapshot.New(), box: newMailbox(), now: time.Now, waiting: map[types.UID]*waitingPod{},
-		binders: &pool{limit: s.BindConcurrency}, writers: &pool{limit: 16}, over: make(chan struct{}),
+		binders: &pool{limit: s.BindConcurrency}, writers: &pool{limit: 64}, over: make(chan struct{}),
 	}
 	s.terms++
 	t.term = s.terms

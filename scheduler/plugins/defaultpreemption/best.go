@@ -13,83 +13,76 @@ func moreImportant(a, b *snapshot.Pod) bool {
 	if a.Shape.Priority != b.Shape.Priority {
 		return a.Shape.Priority > b.Shape.Priority
 	}
-	return started(a).Before(started(b))
+	return started(a) < started(b)
 }
 
-// started is when the pod was started; one that has not been yet counts as just now, in the far future.
-func started(p *snapshot.Pod) time.Time {
+// started is when the pod was started, in nanoseconds; one that has not been yet counts as just now, in the far future.
+func started(p *snapshot.Pod) int64 {
 	if t := p.Object.Status.StartTime; t != nil {
-		return t.Time
+		return t.UnixNano()
 	}
-	return time.Unix(math.MaxInt32, 0)
+	return math.MaxInt32 * int64(time.Second)
 }
 
-// criterion is one rule for choosing among candidates: the least cost wins.
-type criterion struct {
-	name string
-	cost func(*Candidate) int64
+// rules for choosing among candidates, in the order in which they are asked.
+var rules = [...]string{
+	"fewest violated disruption budgets",
+	"lowest highest priority among victims",
+	"lowest sum of victims' priorities",
+	"fewest victims",
+	"most important victims started last",
 }
 
-// criteria in the order in which they are asked.
-func criteria() []criterion {
-	return []criterion{
-		{"fewest violated disruption budgets", func(c *Candidate) int64 { return c.Violations }},
-		{"lowest highest priority among victims", func(c *Candidate) int64 { return int64(c.Pods[0].Shape.Priority) }},
-		{"lowest sum of victims' priorities", func(c *Candidate) (sum int64) {
-			for _, p := range c.Pods { // shifted, so that more victims never make less
-				sum += int64(p.Shape.Priority) + math.MaxInt32 + 1
-			}
-			return sum
-		}},
-		{"fewest victims", func(c *Candidate) int64 { return int64(len(c.Pods)) }},
-		{"most important victims started last", func(c *Candidate) int64 { return -earliest(c).UnixNano() }},
+// costs are what a candidate costs by each rule: the least wins at the first rule by which two differ.
+type costs [len(rules)]int64
+
+// weigh works out the costs. The last may change while the victims stay the same: a pod's start is told late.
+func (c *Candidate) weigh() {
+	var sum int64
+	for _, p := range c.Pods { // shifted, so that more victims never make less
+		sum += int64(p.Shape.Priority) + math.MaxInt32 + 1
 	}
+	c.costs = costs{c.Violations, int64(c.Pods[0].Shape.Priority), sum, int64(len(c.Pods)), -earliest(c)}
 }
 
-// best chooses a candidate: fewest violated budgets, then the lowest top priority among victims, the lowest sum of
-// priorities, the fewest victims, the latest start of the most important victims; then the first.
-func best(list []Candidate) int {
-	i, _ := choose(list)
-	return i
+// differ finds the first rule by which two candidates differ; len(rules) if none does.
+func differ(a, b *Candidate) int {
+	for i := range a.costs {
+		if a.costs[i] != b.costs[i] {
+			return i
+		}
+	}
+	return len(rules)
 }
 
-// Why names the rule that decided for the candidate.
-func Why(list []Candidate, _ int) string {
-	_, why := choose(list)
-	return why
-}
-
+// choose finds the best candidate, the first of equals, and names the rule by which the last of the others was left behind.
 func choose(list []Candidate) (chosen int, why string) {
-	left := make([]int, len(list))
-	for i := range left {
-		left[i] = i
-	}
-	if len(left) == 1 {
+	if len(list) == 1 {
 		return 0, "the only candidate"
 	}
-	for _, k := range criteria() {
-		lowest, kept := int64(math.MaxInt64), left[:0:0]
-		for _, i := range left {
-			switch n := k.cost(&list[i]); {
-			case n < lowest:
-				lowest, kept = n, append(kept[:0], i)
-			case n == lowest:
-				kept = append(kept, i)
-			}
-		}
-		if left = kept; len(left) == 1 {
-			return left[0], k.name
+	for i := range list {
+		if rule := differ(&list[i], &list[chosen]); rule < len(rules) && list[i].costs[rule] < list[chosen].costs[rule] {
+			chosen = i
 		}
 	}
-	return left[0], "the first of equals"
+	last := 0
+	for i := range list {
+		if i != chosen {
+			last = max(last, differ(&list[i], &list[chosen]))
+		}
+	}
+	if last == len(rules) {
+		return chosen, "the first of equals"
+	}
+	return chosen, rules[last]
 }
 
 // earliest is when the first of the most important victims started.
-func earliest(c *Candidate) time.Time {
+func earliest(c *Candidate) int64 {
 	t := started(c.Pods[0])
 	for _, p := range c.Pods[1:] {
-		if p.Shape.Priority == c.Pods[0].Shape.Priority && started(p).Before(t) {
-			t = started(p)
+		if p.Shape.Priority == c.Pods[0].Shape.Priority {
+			t = min(t, started(p))
 		}
 	}
 	return t
@@ -98,7 +91,8 @@ func earliest(c *Candidate) time.Time {
 // cache remembers what trying a row gave, for pods of one shape, until the row changes: when many pods alike preempt one after
 // the other, each finds nearly all rows tried already.
 type cache struct {
-	rows   []int32
+	rows   []int32 // of the last preemption; kept for their room, as is list
+	list   []Candidate
 	shapes map[*snapshot.Shape]*tried
 }
 
@@ -108,10 +102,11 @@ const maxShapes = 8
 type tried struct {
 	snapshot *snapshot.Snapshot
 	epoch    uint64
-	rows     map[int32]triedRow
+	rows     []triedRow
 }
 
 type triedRow struct {
+	known   bool
 	seq     uint64
 	found   Candidate
 	reasons []string
@@ -127,7 +122,7 @@ func (k *cache) of(c *plugin.Cycle, f *plugin.Failure) *tried {
 		if k.shapes == nil || len(k.shapes) >= maxShapes {
 			k.shapes = map[*snapshot.Shape]*tried{}
 		}
-		t = &tried{snapshot: c.Snapshot, epoch: c.Snapshot.Epoch(), rows: map[int32]triedRow{}}
+		t = &tried{snapshot: c.Snapshot, epoch: c.Snapshot.Epoch()}
 		k.shapes[c.Pod.Shape] = t
 	}
 	return t
@@ -137,11 +132,14 @@ func (t *tried) try(row int32, do func() (Candidate, []string)) (Candidate, []st
 	if t == nil {
 		return do()
 	}
-	seq := t.snapshot.RowSeq(row)
-	if known, ok := t.rows[row]; ok && known.seq == seq {
-		return known.found, known.reasons
+	if n := t.snapshot.Rows(); len(t.rows) < n {
+		t.rows = append(t.rows, make([]triedRow, n-len(t.rows))...)
 	}
-	found, reasons := do()
-	t.rows[row] = triedRow{seq, found, reasons}
-	return found, reasons
+	seq := t.snapshot.RowSeq(row)
+	known := &t.rows[row]
+	if !known.known || known.seq != seq {
+		found, reasons := do()
+		*known = triedRow{true, seq, found, reasons}
+	}
+	return known.found, known.reasons
 }

@@ -39,8 +39,8 @@ type Plugin struct {
 	told map[types.UID][]*snapshot.Pod
 	// many is how many there may be before those that have left are forgotten.
 	many int
-	// considered, when set, is told of the candidates of each preemption and of the one taken; for explanations.
-	considered func(pod *snapshot.Pod, candidates []Candidate, chosen int)
+	// considered, when set, is told of each preemption; for explanations.
+	considered Considered
 }
 
 // New returns the plugin. args are defaulted and valid.
@@ -48,10 +48,11 @@ func New(args *schedulerv1.DefaultPreemptionArgs, env *plugin.Env) *Plugin {
 	return &Plugin{args: args, env: env, random: rand.IntN, evicting: map[types.UID]bool{}, told: map[types.UID][]*snapshot.Pod{}}
 }
 
-// Explain sets who is told of the candidates of each preemption and of the one taken.
-func (p *Plugin) Explain(f func(pod *snapshot.Pod, candidates []Candidate, chosen int)) {
-	p.considered = f
-}
+// Considered is told of the candidates of a preemption, of the one taken, and by which rule. It must not keep the candidates.
+type Considered func(candidates []Candidate, chosen int, why string)
+
+// Explain sets who is told of each preemption.
+func (p *Plugin) Explain(f Considered) { p.considered = f }
 
 // Name implements plugin.Plugin.
 func (*Plugin) Name() string { return Name }
@@ -68,6 +69,7 @@ func (p *Plugin) PreEnqueue(pod *corev1.Pod) *plugin.Status {
 type Candidate struct {
 	Row int32
 	plugin.Victims
+	costs costs
 }
 
 // PostFilter implements plugin.PostFilter.
@@ -85,9 +87,12 @@ func (p *Plugin) PostFilter(ctx context.Context, c *plugin.Cycle, f *plugin.Fail
 	if len(candidates) == 0 {
 		return -1, plugin.Reject(plugin.Unschedulable, message(f.Nodes, reasons))
 	}
-	chosen := best(candidates)
+	for i := range candidates {
+		candidates[i].weigh()
+	}
+	chosen, why := choose(candidates)
 	if p.considered != nil {
-		p.considered(c.Pod, candidates, chosen)
+		p.considered(candidates, chosen, why)
 	}
 	victim := candidates[chosen]
 	if p.env.Evict != nil {
@@ -168,6 +173,8 @@ func preempted(pod *corev1.Pod) bool {
 func (p *Plugin) candidates(c *plugin.Cycle, f *plugin.Failure) (list []Candidate, reasons map[string]int) {
 	reasons = map[string]int{}
 	rows := p.cache.rows[:0]
+	list = p.cache.list[:0]
+	defer func() { p.cache.list = list }()
 	for row := range int32(c.Snapshot.Rows()) {
 		if f.Helpful(row) {
 			rows = append(rows, row)
@@ -306,7 +313,7 @@ func narrow(ctx context.Context, list []Candidate, f *plugin.Failure) ([]Candida
 	var out []Candidate
 	for _, c := range list {
 		if v, ok := kept[c.Row]; ok {
-			out = append(out, Candidate{c.Row, v})
+			out = append(out, Candidate{Row: c.Row, Victims: v})
 		}
 	}
 	return out, nil
