@@ -31,6 +31,7 @@ type result struct {
 	latency50, latency99    time.Duration
 	cpu, schedulerCPU       time.Duration // user and system, of all processes, and of a scheduler apart
 	memory, schedulerMemory int64         // resident bytes at the end, likewise
+	events                  int64         // written from the begin to the end
 }
 
 // each is a part of a time for one pod.
@@ -216,12 +217,16 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	r := &result{nodes: b.o.nodes, pods: pods, cpu: -b.cpu()}
+	written, err := b.events(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &result{nodes: b.o.nodes, pods: pods, events: -written, cpu: -b.cpu()}
 	if b.scheduler != nil {
 		r.schedulerCPU = -b.scheduler.CPU()
 	}
 	began := time.Now()
-	err := b.many(pods, func(i int) error {
+	err = b.many(pods, func(i int) error {
 		p := newPod("measured", i, b.w.pod)
 		if b.w.perNode {
 			p = daemonPod(i)
@@ -234,9 +239,14 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if err == nil {
 		err = b.until(ctx, func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.when) >= pods })
 	}
+	stop()
+	if err == nil {
+		written, err = b.settled(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
+	r.events += written
 	r.cpu += b.cpu()
 	r.memory = b.memory()
 	if b.scheduler != nil {
@@ -245,6 +255,37 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	}
 	b.sum(r, began)
 	return r, nil
+}
+
+// events is how many there are.
+func (b *bench) events(ctx context.Context) (int64, error) {
+	list, err := b.set.CoreV1().Events("default").List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return 0, err
+	}
+	n := int64(len(list.Items))
+	if more := list.RemainingItemCount; more != nil {
+		n += *more
+	}
+	return n, nil
+}
+
+// settled waits until no more events are written, which is later than the last binding, and returns how many there are. Their CPU time
+// belongs to the pods that they are about.
+func (b *bench) settled(ctx context.Context) (int64, error) {
+	const quiet = 300 * time.Millisecond
+	last, since := int64(-1), time.Now()
+	for time.Since(since) < quiet {
+		n, err := b.events(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if n != last {
+			last, since = n, time.Now()
+		}
+		time.Sleep(quiet / 10)
+	}
+	return last, nil
 }
 
 // churn creates and deletes nodes and pods that fit nowhere, one after the other.
