@@ -3,12 +3,15 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -42,7 +45,29 @@ func (o *Options) ensureAddons(ctx context.Context, client kubernetes.Interface)
 			return fmt.Errorf("role %s: %w", addonRoles[i].name, err)
 		}
 	}
-	return nil
+	return inForce(ctx, client, &addonRoles[len(addonRoles)-1])
+}
+
+// inForce waits until what a role allows its user is allowed: the authorizer hears of roles and bindings by watching, and of those
+// made before this one earlier. A component that came before would be refused, and try again only seconds later.
+func inForce(ctx context.Context, client kubernetes.Interface, a *addonRole) error {
+	const patience = 10 * time.Second
+	rule := &a.rules[0]
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:               a.subject.Name,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0]},
+	}}
+	err := wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil {
+			return false, fmt.Errorf("role %s: whether it is in force: %w", a.name, err)
+		}
+		return answer.Status.Allowed, nil
+	})
+	if wait.Interrupted(err) {
+		return ctx.Err() // an authorizer other than RBAC may never allow it: the component says so better
+	}
+	return err
 }
 
 // addonRole is a ClusterRole with its binding, of the same name. Without rules the binding is to a default role.
@@ -77,6 +102,7 @@ var addonRoles = []addonRole{
 	},
 	// Agents run kube-proxy and keep routes under their node's identity.
 	{name: "septet:node-proxiers", role: "system:node-proxier", subject: group("system:nodes")},
+	// The last has rules and a user: see inForce.
 	{
 		name: "system:cloud-controller-manager", subject: user("system:cloud-controller-manager"),
 		rules: []rbacv1.PolicyRule{
