@@ -36,6 +36,7 @@ type controller struct {
 	expected                     *own.Expectations
 	failures                     *flowcontrol.Backoff
 	sets, pods, nodes, revisions cache.SharedIndexInformer
+	owners                       own.Owners[*appsv1.DaemonSet] // of Pods
 }
 
 // New returns the controller of DaemonSets.
@@ -48,6 +49,9 @@ func New(set *client.Set, events record.EventRecorder, workers int) (reconcile.C
 		pods:      set.Informers.Core().V1().Pods().Informer(),
 		nodes:     set.Informers.Core().V1().Nodes().Informer(),
 		revisions: set.Informers.Apps().V1().ControllerRevisions().Informer(),
+	}
+	c.owners = own.Owners[*appsv1.DaemonSet]{
+		Informer: c.sets, Kind: Kind, Selector: func(set *appsv1.DaemonSet) *metav1.LabelSelector { return set.Spec.Selector },
 	}
 	for _, informer := range []cache.SharedIndexInformer{c.pods, c.revisions} {
 		if err := index.Controller(informer); err != nil {

@@ -31,6 +31,7 @@ type controller struct {
 	client                  *client.Set
 	events                  record.EventRecorder
 	deployments, sets, pods cache.SharedIndexInformer
+	owners                  own.Owners[*appsv1.Deployment] // of ReplicaSets
 }
 
 // New returns the controller of Deployments.
@@ -41,6 +42,9 @@ func New(set *client.Set, events record.EventRecorder, workers int) (reconcile.C
 		sets:        set.Informers.Apps().V1().ReplicaSets().Informer(),
 		pods:        set.Informers.Core().V1().Pods().Informer(),
 	}
+	c.owners = own.Owners[*appsv1.Deployment]{
+		Informer: c.deployments, Kind: Kind, Selector: func(d *appsv1.Deployment) *metav1.LabelSelector { return d.Spec.Selector },
+	}
 	for _, informer := range []cache.SharedIndexInformer{c.sets, c.pods} {
 		if err := index.Controller(informer); err != nil {
 			return reconcile.Controller{}, err
@@ -50,7 +54,7 @@ func New(set *client.Set, events record.EventRecorder, workers int) (reconcile.C
 		Name: "deployment-controller", Queue: "deployment", Kind: Kind.Kind, Workers: workers,
 		Watches: []reconcile.Watch{
 			{Informer: c.deployments},
-			{Informer: c.sets, Keys: reconcile.Of(c.setEvent)},
+			{Informer: c.sets, Keys: reconcile.Of(c.owners.Concerned)},
 			{Informer: c.pods, Keys: reconcile.Of(c.podEvent)},
 		},
 		Reconcile: c.reconcile,
@@ -118,44 +122,6 @@ func (c *controller) running(sets []*appsv1.ReplicaSet) map[string]int {
 	return count
 }
 
-// setEvent returns the Deployments that a ReplicaSet's change concerns.
-func (c *controller) setEvent(old, rs *appsv1.ReplicaSet) []reconcile.Key {
-	var keys []reconcile.Key
-	if old != nil {
-		keys = c.owner(keys, old)
-	}
-	if rs == nil {
-		return keys
-	}
-	if metav1.GetControllerOfNoCopy(rs) != nil {
-		return c.owner(keys, rs)
-	}
-	for _, d := range index.InNamespace[*appsv1.Deployment](c.deployments, rs.Namespace) {
-		selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-		if err == nil && !selector.Empty() && selector.Matches(labels.Set(rs.Labels)) {
-			keys = append(keys, reconcile.Key{Namespace: d.Namespace, Name: d.Name})
-		}
-	}
-	return keys
-}
-
-// owner appends the key of the Deployment that controls a ReplicaSet, if the cache holds that very one.
-func (c *controller) owner(keys []reconcile.Key, rs *appsv1.ReplicaSet) []reconcile.Key {
-	ref := metav1.GetControllerOfNoCopy(rs)
-	if ref == nil || ref.Kind != Kind.Kind {
-		return keys
-	}
-	d, found := index.Get[*appsv1.Deployment](c.deployments, rs.Namespace, ref.Name)
-	if !found || d.UID != ref.UID {
-		return keys
-	}
-	key := reconcile.Key{Namespace: d.Namespace, Name: d.Name}
-	if len(keys) == 1 && keys[0] == key {
-		return keys
-	}
-	return append(keys, key)
-}
-
 // podEvent wakes a Deployment with strategy Recreate when a Pod ends or goes: it may be the last of the old ones. In all
 // other cases the ReplicaSet's status tells enough.
 func (c *controller) podEvent(old, pod *corev1.Pod) []reconcile.Key {
@@ -170,15 +136,11 @@ func (c *controller) podEvent(old, pod *corev1.Pod) []reconcile.Key {
 	if !found || rs.UID != ref.UID {
 		return nil
 	}
-	keys := c.owner(nil, rs)
-	if len(keys) == 0 {
-		return nil
-	}
-	d, found := index.Get[*appsv1.Deployment](c.deployments, keys[0].Namespace, keys[0].Name)
+	d, found := c.owners.Of(rs)
 	if !found || d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
 		return nil
 	}
-	return keys
+	return []reconcile.Key{{Namespace: d.Namespace, Name: d.Name}}
 }
 
 // describe is how a change of size is told.

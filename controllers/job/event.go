@@ -4,9 +4,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/septet-io/septet/controllers/index"
 	"github.com/septet-io/septet/reconcile"
 )
 
@@ -24,7 +22,8 @@ func (c *controller) podEvent(old, pod *corev1.Pod) []reconcile.Key {
 	c.metrics.follow(old, pod)
 	var keys []reconcile.Key
 	if old != nil {
-		if key, job := c.owner(old); job != nil {
+		if job, found := c.owners.Of(old); found {
+			key := reconcile.Key{Namespace: job.Namespace, Name: job.Name}
 			keys = append(keys, key)
 			if pod == nil || pod.DeletionTimestamp != nil {
 				c.expected.Deleted(key, string(old.UID))
@@ -37,7 +36,7 @@ func (c *controller) podEvent(old, pod *corev1.Pod) []reconcile.Key {
 	if pod == nil {
 		return keys
 	}
-	if key, job := c.owner(pod); job != nil {
+	if key, found := c.owners.Key(pod); found {
 		switch {
 		case pod.DeletionTimestamp != nil:
 			c.expected.Deleted(key, string(pod.UID))
@@ -49,21 +48,8 @@ func (c *controller) podEvent(old, pod *corev1.Pod) []reconcile.Key {
 		}
 		return keys
 	}
-	if metav1.GetControllerOfNoCopy(pod) == nil && (old == nil || !equality.Semantic.DeepEqual(old.Labels, pod.Labels) || len(old.OwnerReferences) > 0) {
-		keys = append(keys, c.matching(pod)...)
+	if old == nil || !equality.Semantic.DeepEqual(old.Labels, pod.Labels) || len(old.OwnerReferences) > 0 {
+		keys = append(keys, c.owners.Adopting(pod)...)
 	}
 	return keys
-}
-
-// owner returns the Job that controls a Pod, if the cache holds that very one; nil otherwise.
-func (c *controller) owner(pod *corev1.Pod) (reconcile.Key, *batchv1.Job) {
-	ref := metav1.GetControllerOfNoCopy(pod)
-	if ref == nil || ref.Kind != Kind.Kind {
-		return reconcile.Key{}, nil
-	}
-	job, found := index.Get[*batchv1.Job](c.jobs, pod.Namespace, ref.Name)
-	if !found || job.UID != ref.UID || foreign(job) {
-		return reconcile.Key{}, nil
-	}
-	return reconcile.Key{Namespace: pod.Namespace, Name: ref.Name}, job
 }

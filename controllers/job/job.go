@@ -11,7 +11,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -35,6 +34,7 @@ type controller struct {
 	write      pods.Writer
 	expected   *own.Expectations
 	jobs, pods cache.SharedIndexInformer
+	owners     own.Owners[*batchv1.Job] // of Pods
 	metrics    metrics
 
 	mu       sync.Mutex
@@ -54,6 +54,9 @@ func New(set *client.Set, events record.EventRecorder, workers int, registry pro
 		expected: own.NewExpectations(), metrics: newMetrics(registry), memories: map[types.UID]*memory{},
 		jobs: set.Informers.Batch().V1().Jobs().Informer(),
 		pods: set.Informers.Core().V1().Pods().Informer(),
+	}
+	c.owners = own.Owners[*batchv1.Job]{
+		Informer: c.jobs, Kind: Kind, Selector: func(job *batchv1.Job) *metav1.LabelSelector { return job.Spec.Selector }, Except: foreign,
 	}
 	if err := index.Controller(c.pods); err != nil {
 		return nil, err
@@ -206,16 +209,4 @@ func (c *controller) members(ctx context.Context, job *batchv1.Job) ([]*corev1.P
 		}
 	}
 	return adopted, nil
-}
-
-// matching returns the Jobs whose selector matches a Pod that nobody controls.
-func (c *controller) matching(pod *corev1.Pod) []reconcile.Key {
-	var keys []reconcile.Key
-	for _, job := range index.InNamespace[*batchv1.Job](c.jobs, pod.Namespace) {
-		selector, err := metav1.LabelSelectorAsSelector(job.Spec.Selector)
-		if err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) && !foreign(job) {
-			keys = append(keys, reconcile.Key{Namespace: job.Namespace, Name: job.Name})
-		}
-	}
-	return keys
 }

@@ -42,7 +42,7 @@ func (c *controller) maybeOrphan(_, pod *corev1.Pod) []reconcile.Key {
 func (c *controller) orphaned(pod *corev1.Pod) bool {
 	ref := metav1.GetControllerOfNoCopy(pod)
 	if ref == nil {
-		return len(c.matching(pod)) == 0
+		return len(c.owners.Adopting(pod)) == 0
 	}
 	if ref.Kind != Kind.Kind {
 		return true

@@ -52,6 +52,7 @@ type controller struct {
 	pods     cache.SharedIndexInformer
 	write    pods.Writer
 	expected *own.Expectations
+	owners   own.Owners[metav1.Object] // of Pods
 }
 
 // New returns the controller of ReplicaSets.
@@ -77,6 +78,9 @@ func NewFor(set *client.Set, events record.EventRecorder, workers int, form Form
 		pods:     set.Informers.Core().V1().Pods().Informer(),
 		write:    pods.Writer{Client: set, Events: events},
 		expected: own.NewExpectations(),
+	}
+	c.owners = own.Owners[metav1.Object]{
+		Informer: form.Informer, Kind: form.Kind, Selector: func(obj metav1.Object) *metav1.LabelSelector { return form.Shape(obj).Spec.Selector },
 	}
 	for _, informer := range []cache.SharedIndexInformer{c.pods, c.Informer} {
 		if err := index.Controller(informer); err != nil {

@@ -1,10 +1,7 @@
 package statefulset
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden transcripts")
+	"github.com/septet-io/septet/controllers/controltest"
+)
 
 // world is a StatefulSet, its Pods and its claims in a model where plans are carried out at once. It writes down what happens.
 type world struct {
@@ -259,21 +256,7 @@ func TestTranscripts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := play().log.String()
-			file := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("it went another way than %s:\n%s", file, got)
-			}
+			controltest.Transcript(t, name, play().log.String())
 		})
 	}
 }

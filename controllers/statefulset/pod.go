@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/septet-io/septet/controllers/own"
 	"github.com/septet-io/septet/controllers/pods"
@@ -29,8 +30,8 @@ func member(pod string) (set string, ordinal int) {
 }
 
 // isMember reports whether a Pod's name says that it is one of the set's.
-func isMember(set *appsv1.StatefulSet, pod *corev1.Pod) bool {
-	name, _ := member(pod.Name)
+func isMember(set *appsv1.StatefulSet, pod metav1.Object) bool {
+	name, _ := member(pod.GetName())
 	return name == set.Name
 }
 

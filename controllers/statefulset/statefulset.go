@@ -28,6 +28,7 @@ type controller struct {
 	events                        record.EventRecorder
 	write                         pods.Writer
 	sets, pods, claims, revisions cache.SharedIndexInformer
+	owners                        own.Owners[*appsv1.StatefulSet] // of Pods
 }
 
 // New returns the controller of StatefulSets.
@@ -39,6 +40,10 @@ func New(set *client.Set, events record.EventRecorder, workers int) (reconcile.C
 		claims:    set.Informers.Core().V1().PersistentVolumeClaims().Informer(),
 		revisions: set.Informers.Apps().V1().ControllerRevisions().Informer(),
 	}
+	c.owners = own.Owners[*appsv1.StatefulSet]{
+		Informer: c.sets, Kind: Kind, Selector: func(set *appsv1.StatefulSet) *metav1.LabelSelector { return set.Spec.Selector },
+		Match: isMember,
+	}
 	for _, informer := range []cache.SharedIndexInformer{c.pods, c.revisions} {
 		if err := index.Controller(informer); err != nil {
 			return reconcile.Controller{}, err
@@ -48,7 +53,7 @@ func New(set *client.Set, events record.EventRecorder, workers int) (reconcile.C
 		Name: "statefulset-controller", Queue: "statefulset", Kind: Kind.Kind, Workers: workers,
 		Watches: []reconcile.Watch{
 			{Informer: c.sets},
-			{Informer: c.pods, Keys: reconcile.Of(c.podEvent)},
+			{Informer: c.pods, Keys: reconcile.Of(c.owners.Concerned)},
 			{Informer: c.claims, Keys: reconcile.Of(c.claimEvent)},
 		},
 		Synced:    []cache.SharedIndexInformer{c.revisions},
@@ -130,44 +135,6 @@ func (c *controller) claimsOf(set *appsv1.StatefulSet, members []*corev1.Pod) ma
 		}
 	}
 	return found
-}
-
-// podEvent returns the sets that a Pod's change concerns.
-func (c *controller) podEvent(old, pod *corev1.Pod) []reconcile.Key {
-	var keys []reconcile.Key
-	if old != nil {
-		keys = c.owner(keys, old)
-	}
-	if pod == nil {
-		return keys
-	}
-	if metav1.GetControllerOfNoCopy(pod) != nil {
-		return c.owner(keys, pod)
-	}
-	for _, set := range index.InNamespace[*appsv1.StatefulSet](c.sets, pod.Namespace) {
-		selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
-		if err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) && isMember(set, pod) {
-			keys = append(keys, reconcile.Key{Namespace: set.Namespace, Name: set.Name})
-		}
-	}
-	return keys
-}
-
-// owner appends the key of the set that controls a Pod, if the cache holds that very one.
-func (c *controller) owner(keys []reconcile.Key, pod *corev1.Pod) []reconcile.Key {
-	ref := metav1.GetControllerOfNoCopy(pod)
-	if ref == nil || ref.Kind != Kind.Kind {
-		return keys
-	}
-	set, found := index.Get[*appsv1.StatefulSet](c.sets, pod.Namespace, ref.Name)
-	if !found || set.UID != ref.UID {
-		return keys
-	}
-	key := reconcile.Key{Namespace: set.Namespace, Name: set.Name}
-	if len(keys) == 1 && keys[0] == key {
-		return keys
-	}
-	return append(keys, key)
 }
 
 // claimEvent wakes the set whose Pod a claim was for, when the claim is gone: the Pod that waits for a new one may come.
