@@ -51,30 +51,11 @@ func New(set *client.Set, events record.EventRecorder, workers int, batch time.D
 		Name: "endpoints-controller", Queue: "endpoint", Kind: "Service", Workers: workers,
 		Watches: []reconcile.Watch{
 			{Informer: c.services},
-			{Informer: c.pods, Keys: reconcile.Of(c.onPod), Later: later},
+			{Informer: c.pods, Keys: reconcile.Of(endpointslice.OfPods(c.services)), Later: later},
 			{Informer: c.endpoints, Keys: reconcile.Of(gone)},
 		},
 		Reconcile: c.reconcile, Start: c.leftOver,
 	}, nil
-}
-
-// onPod finds the Services of a Pod whose endpoint changes.
-func (c *controller) onPod(old, pod *corev1.Pod) []reconcile.Key {
-	if old != nil && pod != nil && !endpointslice.Changed(old, pod) {
-		return nil
-	}
-	var keys []reconcile.Key
-	for _, p := range []*corev1.Pod{old, pod} {
-		if p == nil {
-			continue
-		}
-		for _, service := range index.InNamespace[*corev1.Service](c.services, p.Namespace) {
-			if len(service.Spec.Selector) > 0 && labels.SelectorFromValidatedSet(service.Spec.Selector).Matches(labels.Set(p.Labels)) {
-				keys = append(keys, reconcile.Key{Namespace: service.Namespace, Name: service.Name})
-			}
-		}
-	}
-	return keys
 }
 
 // gone wakes the controller when somebody deletes an object; those of no Service are nobody's to bring back.

@@ -48,7 +48,7 @@ func New(set *client.Set, events record.EventRecorder, workers, perSlice int, ba
 		Name: "endpointslice-controller", Queue: "endpoint_slice", Kind: "Service", Workers: workers,
 		Watches: []reconcile.Watch{
 			{Informer: c.services},
-			{Informer: c.pods, Keys: reconcile.Of(c.onPod)},
+			{Informer: c.pods, Keys: reconcile.Of(OfPods(c.services))},
 			{Informer: c.slices, Keys: reconcile.Of(onSlice)},
 			{Informer: c.nodes, Keys: reconcile.Of(c.onNode)},
 		},
@@ -56,27 +56,29 @@ func New(set *client.Set, events record.EventRecorder, workers, perSlice int, ba
 	}, nil
 }
 
-// onPod finds the Services of a Pod whose endpoint changes.
-func (c *controller) onPod(old, pod *corev1.Pod) []reconcile.Key {
-	if old != nil && pod != nil && !Changed(old, pod) {
-		return nil
-	}
-	var keys []reconcile.Key
-	for _, p := range []*corev1.Pod{old, pod} {
-		if p == nil {
-			continue
+// OfPods returns the Services, of those in an informer, whose endpoints a Pod's change changes: the keys of a watch of Pods.
+func OfPods(services cache.SharedIndexInformer) func(old, pod *corev1.Pod) []reconcile.Key {
+	return func(old, pod *corev1.Pod) []reconcile.Key {
+		if old != nil && pod != nil && !changed(old, pod) {
+			return nil
 		}
-		for _, service := range index.InNamespace[*corev1.Service](c.services, p.Namespace) {
-			if len(service.Spec.Selector) > 0 && labels.SelectorFromValidatedSet(service.Spec.Selector).Matches(labels.Set(p.Labels)) {
-				keys = append(keys, reconcile.Key{Namespace: service.Namespace, Name: service.Name})
+		var keys []reconcile.Key
+		for _, p := range []*corev1.Pod{old, pod} {
+			if p == nil {
+				continue
+			}
+			for _, service := range index.InNamespace[*corev1.Service](services, p.Namespace) {
+				if len(service.Spec.Selector) > 0 && labels.SelectorFromValidatedSet(service.Spec.Selector).Matches(labels.Set(p.Labels)) {
+					keys = append(keys, reconcile.Key{Namespace: service.Namespace, Name: service.Name})
+				}
 			}
 		}
+		return keys
 	}
-	return keys
 }
 
-// Changed says whether an update of a Pod can change its endpoint.
-func Changed(old, pod *corev1.Pod) bool {
+// changed says whether an update of a Pod can change its endpoint.
+func changed(old, pod *corev1.Pod) bool {
 	return pods.Ready(old) != pods.Ready(pod) || old.Status.PodIP != pod.Status.PodIP || len(old.Status.PodIPs) != len(pod.Status.PodIPs) ||
 		(old.DeletionTimestamp == nil) != (pod.DeletionTimestamp == nil) || pods.Ended(old) != pods.Ended(pod) ||
 		old.Spec.NodeName != pod.Spec.NodeName || old.Spec.Hostname != pod.Spec.Hostname || old.Spec.Subdomain != pod.Spec.Subdomain ||
