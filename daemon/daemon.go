@@ -82,12 +82,17 @@ func Main(cmd *cobra.Command) int {
 	if code, silent := exitStatus(err); silent {
 		return code
 	}
-	fmt.Fprintf(os.Stderr, "%s: %s\n", executed.Name(), strings.TrimSpace(err.Error()))
+	fmt.Fprintf(os.Stderr, "%s: %s\n", nameOf(executed), strings.TrimSpace(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return ExitUsage
 	}
 	return ExitFailure
+}
+
+// nameOf is what a command is known by: "image load", or "kube-apiserver", whether or not it was called by a link of that name.
+func nameOf(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 // exitStatus recognizes the error of a child process that has said what was wrong itself.

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -58,6 +59,18 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 		code, ran, out := call(t, test.fails, test.args...)
 		if code != test.code || ran != test.ran || out != test.out {
 			t.Errorf("%s: exit %d, ran %v, printed %q", name, code, ran, out)
+		}
+	}
+}
+
+func TestErrorsNameTheWholeCommand(t *testing.T) {
+	t.Parallel()
+	root, image, load := &cobra.Command{Use: "septet"}, &cobra.Command{Use: "image"}, &cobra.Command{Use: "load FILE"}
+	root.AddCommand(image)
+	image.AddCommand(load)
+	for cmd, want := range map[*cobra.Command]string{root: "septet", image: "image", load: "image load"} {
+		if got := nameOf(cmd); got != want {
+			t.Errorf("%q; want %q", got, want)
 		}
 	}
 }
