@@ -96,7 +96,8 @@ func missing[T any, P interface {
 		have, found := byKey[keyOf(P(want))]
 		switch {
 		case !found:
-			steps = append(steps, step{name, func(ctx context.Context) error { return ignoreExists(write.create(ctx, want)) }})
+			made := *want // the policy is shared, and a client writes the kind into what it sends
+			steps = append(steps, step{name, func(ctx context.Context) error { return ignoreExists(write.create(ctx, &made)) }})
 		case P(have).GetAnnotations()[autoUpdate] == "false":
 		case merge(have, want):
 			steps = append(steps, step{name, func(ctx context.Context) error { return write.update(ctx, have) }})
