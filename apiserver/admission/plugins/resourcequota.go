@@ -103,7 +103,11 @@ func (q *quotas) charge(ctx context.Context, a *admission.Attributes, all []*cor
 	slices.SortFunc(all, func(a, b *corev1.ResourceQuota) int { return strings.Compare(a.Name, b.Name) })
 	var due []*corev1.ResourceQuota
 	for _, cached := range all {
-		charged, err := check(a, q.newest(cached), delta)
+		newest, err := q.newest(ctx, cached)
+		if err != nil {
+			return err
+		}
+		charged, err := check(a, newest, delta)
 		if err != nil {
 			return err
 		}
@@ -187,18 +191,31 @@ func (q *quotas) write(ctx context.Context, a *admission.Attributes, charged *co
 	}
 }
 
-// newest returns a quota as it was written last, which the informer may not know yet.
-func (q *quotas) newest(cached *corev1.ResourceQuota) *corev1.ResourceQuota {
+// newest returns a quota as it was written last, which the informer may not know yet. One that limits nothing so far, as its
+// controller has not counted yet, is read anew: whoever has seen it counted relies on it.
+func (q *quotas) newest(ctx context.Context, cached *corev1.ResourceQuota) (*corev1.ResourceQuota, error) {
+	if written := q.charged(cached); written != nil {
+		return written, nil
+	}
+	if equality.Semantic.DeepEqual(cached.Spec.Hard, cached.Status.Hard) {
+		return cached, nil
+	}
+	fresh, err := q.env.Set.CoreV1().ResourceQuotas(cached.Namespace).Get(ctx, cached.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return cached, nil // it goes, and charging it finds that out
+	}
+	return fresh, err
+}
+
+// charged returns a quota as it was charged last; nil if the informer knows of that.
+func (q *quotas) charged(cached *corev1.ResourceQuota) *corev1.ResourceQuota {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	key := cached.Namespace + "/" + cached.Name
 	written, found := q.written[key]
-	if !found {
-		return cached
-	}
-	if written.UID != cached.UID || version(written) <= version(cached) {
+	if found && (written.UID != cached.UID || version(written) <= version(cached)) {
 		delete(q.written, key)
-		return cached
+		return nil
 	}
 	return written
 }

@@ -106,6 +106,19 @@ func TestQuotaThatSomebodyElseCharges(t *testing.T) {
 	agree(t, "a lost race", run(t, plugin, creation(podThatAsks(nil, nil))), "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2")
 }
 
+// TestQuotaThatHasJustBeenCounted holds for whoever has seen that, though the informer has not.
+func TestQuotaThatHasJustBeenCounted(t *testing.T) {
+	t.Parallel()
+	uncounted := limit("q", amounts("pods", "2"), nil)
+	uncounted.Status.Hard = nil
+	plugin, set := world(t, resourceQuota, uncounted)
+	agree(t, "before it is counted", run(t, plugin, creation(podThatAsks(nil, nil))), "")
+	set.Interface.(*fake.Clientset).PrependReactor("get", "resourcequotas", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, limit("q", amounts("pods", "2"), amounts("pods", "2")), nil
+	})
+	agree(t, "once it is", run(t, plugin, creation(podThatAsks(nil, nil))), "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2")
+}
+
 // TestWhatOnlyAQuotaAllows is limited by default: it is refused where no quota is about it.
 func TestWhatOnlyAQuotaAllows(t *testing.T) {
 	t.Parallel()
