@@ -122,8 +122,11 @@ func (s *Server) addKinds(kinds []*resource.Kind) {
 		all = append(all, rest.New(kind, s.env, s.opener(kind)))
 	}
 	for _, r := range all {
-		if r.Kind.Resource == namespaces {
+		switch r.Kind.Resource {
+		case namespaces:
 			r.Hooks = namespaceHooks
+		case componentStatuses:
+			r.Open = s.componentStatuses(r.Open)
 		}
 		r.Hidden = s.config.Hidden[r.Kind.Resource]
 	}
