@@ -18,7 +18,7 @@ import (
 func (s *Server) Local(user resource.User) *rest.Config {
 	return &rest.Config{
 		Host: "http://kube-apiserver.local", QPS: -1, UserAgent: user.Name, WarningHandler: rest.NoWarnings{}, // there is nobody to read them
-		Transport: &localTransport{handler: s, user: &user},
+		Transport: &localTransport{handler: s, user: &user, agent: user.Name},
 	}
 }
 
@@ -26,10 +26,14 @@ func (s *Server) Local(user resource.User) *rest.Config {
 type localTransport struct {
 	handler http.Handler
 	user    *resource.User
+	agent   string // the user agent of what does not come from a client of HTTP
 }
 
-// RoundTrip returns when the handler has written its header and either ended or flushed.
+// RoundTrip answers writes on the caller's goroutine; of reads it returns when the handler has written its header and either ended or flushed.
 func (t *localTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if whole(r) {
+		return t.serveWhole(r)
+	}
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), localUser{}, t.user))
 	served := r.Clone(ctx)
 	served.RequestURI, served.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"

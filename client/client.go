@@ -29,6 +29,8 @@ type Set struct {
 	MetadataInformers metadatainformer.SharedInformerFactory
 	// Config is what the clients were made from; for clients of further kinds.
 	Config *rest.Config
+
+	direct Poster // nil if the API server is not in this process
 }
 
 // noResync: informers never replay; watches are reliable, and a replay costs CPU for nothing.
@@ -60,7 +62,9 @@ func New(config *rest.Config) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata client: %w", err)
 	}
+	direct, _ := config.Transport.(Poster)
 	return &Set{
+		direct:            direct,
 		Interface:         clientset,
 		Dynamic:           dynamicClient,
 		Metadata:          metadataClient,

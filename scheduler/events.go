@@ -12,8 +12,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
+
+	"github.com/septet-io/septet/client"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 
 // recorder writes events about pods without making anybody wait. Repetitions become one event with a count.
 type recorder struct {
-	client   kubernetes.Interface
+	client   *client.Set
 	writers  *pool
 	instance string
 
@@ -47,7 +48,7 @@ type seriesState struct {
 	last  time.Time
 }
 
-func newRecorder(client kubernetes.Interface) *recorder {
+func newRecorder(client *client.Set) *recorder {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -82,7 +83,7 @@ func (r *recorder) record(ctx context.Context, pod *corev1.Pod, reporter, eventT
 		r.remember(key, event.Name, now)
 	}
 	r.writers.do(func() {
-		if _, err := r.client.EventsV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil && ctx.Err() == nil && !gone(err) {
+		if err := r.client.Record(ctx, event); err != nil && ctx.Err() == nil && !gone(err) {
 			klog.FromContext(ctx).V(2).Info("Could not write an event", "pod", klog.KObj(pod), "reason", reason, "err", err)
 		}
 	})

@@ -211,7 +211,7 @@ func (s *server) lead(ctx context.Context) error {
 func (s *scheduler) env(ctx context.Context) *plugin.Env {
 	budgets := s.Client.Informers.Policy().V1().PodDisruptionBudgets().Lister()
 	return &plugin.Env{
-		Client: s.Client, Informers: s.Client.Informers,
+		Client: s.Client, Bind: s.Client.Bind, Informers: s.Client.Informers,
 		Budgets: func(namespace string) []*policyv1.PodDisruptionBudget {
 			list, err := budgets.PodDisruptionBudgets(namespace).List(labels.Everything())
 			if err != nil {

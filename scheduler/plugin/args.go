@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +16,8 @@ import (
 type Env struct {
 	Client    kubernetes.Interface
 	Informers informers.SharedInformerFactory
+	// Bind takes a binding to the API.
+	Bind func(context.Context, *corev1.Binding) error
 	// Budgets lists the disruption budgets of a namespace; nil means that there are none.
 	Budgets func(namespace string) []*policyv1.PodDisruptionBudget
 	// Evict removes victims for a preemptor, outside of the decision, and calls done on the deciding goroutine when all have been told,

@@ -78,7 +78,7 @@ func All() []Entry {
 			return noderesources.NewBalanced(args.(*schedulerv1.NodeResourcesBalancedAllocationArgs)), nil
 		}},
 		{Name: imagelocality.Name, Weight: 1, New: plain(imagelocality.New)},
-		{Name: defaultbinder.Name, New: func(_ any, env *plugin.Env) (plugin.Plugin, error) { return defaultbinder.New(env.Client), nil }},
+		{Name: defaultbinder.Name, New: func(_ any, env *plugin.Env) (plugin.Plugin, error) { return defaultbinder.New(env.Bind), nil }},
 		{Name: nodedeclaredfeatures.Name, New: plain(nodedeclaredfeatures.New)},
 	}
 }
