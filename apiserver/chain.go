@@ -123,7 +123,7 @@ func (s *Server) limit(c *call) (bool, error) {
 
 // deadline bounds requests that do not run long by nature.
 func (s *Server) deadline(c *call) (bool, error) {
-	if longRunning(&c.state) {
+	if longRunning(&c.state.Info) {
 		return false, nil
 	}
 	limit := s.requestTimeout()
@@ -143,26 +143,23 @@ func (s *Server) deadline(c *call) (bool, error) {
 }
 
 // longRunning are watches and connections, which end when they end.
-func longRunning(s *request.State) bool {
-	if s.Verb == "watch" || s.Verb == "proxy" {
+func longRunning(i *request.Info) bool {
+	if i.Verb == "watch" || i.Verb == "proxy" {
 		return true
 	}
-	switch s.Subresource {
+	switch i.Subresource {
 	case "attach", "exec", "proxy", "log", "portforward":
 		return true
 	}
-	return !s.IsResource && strings.HasPrefix(s.Path, "/debug/pprof/")
+	return !i.IsResource && strings.HasPrefix(i.Path, "/debug/pprof/")
 }
 
-// localUser marks requests that come from this process: who makes them is known.
-type localUser struct{}
-
 // local says whether a request comes from this process.
-func local(r *http.Request) bool { return r.Context().Value(localUser{}) != nil }
+func local(r *http.Request) bool { return callerOf(r.Context()) != nil }
 
 func (s *Server) authenticate(c *call) (bool, error) {
-	if user, ok := c.r.Context().Value(localUser{}).(*resource.User); ok {
-		c.state.User = *user
+	if caller := callerOf(c.r.Context()); caller != nil {
+		c.state.User, c.state.Unread = *caller.user, caller.unread
 		return false, nil
 	}
 	user, known, err := s.identify(c.r)

@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -58,11 +57,11 @@ func (d *drain) refuse(limit time.Duration) {
 // refuse answers requests that come when the server takes none any more. Those who look after the server itself are let in, and this
 // process's own components, which end before it.
 func (s *Server) refuse(c *call) (bool, error) {
-	if longRunning(&c.state) {
-		if !s.drained.refusing.Load() || isWatched(c.r.URL.Path) || isLocal(c.r.Context()) {
+	if longRunning(&c.state.Info) {
+		if !s.drained.refusing.Load() || isWatched(c.r.URL.Path) || local(c.r) {
 			return false, nil
 		}
-	} else if isWatched(c.r.URL.Path) || isLocal(c.r.Context()) {
+	} else if isWatched(c.r.URL.Path) || local(c.r) {
 		return false, nil
 	} else if s.drained.enter() {
 		c.after = append(c.after, s.drained.leave)
@@ -88,6 +87,3 @@ func isWatched(path string) bool {
 	}
 	return false
 }
-
-// isLocal says that a request comes from this process.
-func isLocal(ctx context.Context) bool { return ctx.Value(localUser{}) != nil }

@@ -32,7 +32,7 @@ func (s *Server) audit(c *call) (bool, error) {
 	if s.config.Audit == nil {
 		return false, nil
 	}
-	record, err := s.config.Audit.Begin(&c.recorder, c.r, &c.state, longRunning(&c.state))
+	record, err := s.config.Audit.Begin(&c.recorder, c.r, &c.state, longRunning(&c.state.Info))
 	if record != nil {
 		c.state.Record, c.recorder.record = record, record
 		c.after = append(c.after, func() { record.Finished(c.recorder.code, c.cause) })
@@ -63,7 +63,7 @@ func (s *Server) flow(c *call) (bool, error) {
 }
 
 // exempt are connections, which nothing can be said about in advance.
-func exempt(s *request.State) bool { return s.Verb != "watch" && longRunning(s) }
+func exempt(s *request.State) bool { return s.Verb != "watch" && longRunning(&s.Info) }
 
 // cors lets browsers of allowed origins read answers.
 func (s *Server) cors(c *call) (bool, error) {

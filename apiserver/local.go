@@ -18,7 +18,7 @@ import (
 func (s *Server) Local(user resource.User) *rest.Config {
 	return &rest.Config{
 		Host: "http://kube-apiserver.local", QPS: -1, UserAgent: user.Name, WarningHandler: rest.NoWarnings{}, // there is nobody to read them
-		Transport: &localTransport{handler: s, user: &user, agent: user.Name},
+		Transport: &localTransport{handler: s, user: &user},
 	}
 }
 
@@ -26,7 +26,41 @@ func (s *Server) Local(user resource.User) *rest.Config {
 type localTransport struct {
 	handler http.Handler
 	user    *resource.User
-	agent   string // the user agent of what does not come from a client of HTTP
+}
+
+// localCaller is in the context of requests that come from this process: who makes them is known.
+type localCaller struct {
+	user *resource.User
+	// unread says that nobody looks at the answer of a success.
+	unread bool
+}
+
+// callerOf returns nil for requests from elsewhere.
+func callerOf(ctx context.Context) *localCaller {
+	caller, _ := ctx.Value(localCaller{}).(*localCaller)
+	return caller
+}
+
+// errBrokenOff is an answer that the handler could not finish, as a connection that ends too early tells a remote client.
+var errBrokenOff = fmt.Errorf("the answer was broken off: %w", io.ErrUnexpectedEOF)
+
+// handle calls the handler as an HTTP server does, which takes one panic for the handler's way to break an answer off.
+func (t *localTransport) handle(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if cause := recover(); cause == http.ErrAbortHandler {
+			err = errBrokenOff
+		} else if cause != nil {
+			panic(cause)
+		}
+	}()
+	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	defer r.Body.Close()
+	t.handler.ServeHTTP(w, r)
+	return nil
 }
 
 // RoundTrip answers writes on the caller's goroutine; of reads it returns when the handler has written its header and either ended or flushed.
@@ -34,20 +68,13 @@ func (t *localTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if whole(r) {
 		return t.serveWhole(r)
 	}
-	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), localUser{}, t.user))
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), localCaller{}, &localCaller{user: t.user}))
 	served := r.Clone(ctx)
-	served.RequestURI, served.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
-	served.Proto, served.ProtoMajor, served.ProtoMinor = "HTTP/2.0", 2, 0
-	if served.Body == nil {
-		served.Body = http.NoBody
-	}
 	answer := &localAnswer{header: http.Header{}, ready: make(chan struct{}), cancel: cancel}
 	answer.arrived.L = &answer.mu
 	go func() {
 		defer cancel()
-		defer answer.end()
-		defer served.Body.Close()
-		t.handler.ServeHTTP(answer, served)
+		answer.end(t.handle(answer, served))
 	}()
 	select {
 	case <-answer.ready:
@@ -80,7 +107,8 @@ type localAnswer struct {
 	shown  bool // ready is closed
 	body   bytes.Buffer
 	ended  bool
-	closed bool // by the reader
+	broken error // why it ended before it was whole
+	closed bool  // by the reader
 }
 
 // maxUnread is how far a stream may be ahead of its reader.
@@ -137,9 +165,10 @@ func (a *localAnswer) show() {
 	a.arrived.Broadcast()
 }
 
-func (a *localAnswer) end() {
+func (a *localAnswer) end(broken error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.broken = broken
 	if a.code == 0 {
 		a.code = http.StatusOK
 	}
@@ -151,7 +180,7 @@ func (a *localAnswer) response(r *http.Request) *http.Response {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	length := int64(-1)
-	if a.ended {
+	if a.ended && a.broken == nil {
 		length = int64(a.body.Len())
 	}
 	return &http.Response{
@@ -173,7 +202,11 @@ func (b *localBody) Read(p []byte) (int, error) {
 	if b.closed {
 		return 0, io.ErrClosedPipe
 	}
-	if b.body.Len() == 0 {
+	switch {
+	case b.body.Len() > 0:
+	case b.broken != nil:
+		return 0, b.broken
+	default:
 		return 0, io.EOF
 	}
 	n, err := b.body.Read(p)
@@ -193,5 +226,5 @@ func (b *localBody) Close() error {
 
 // ServeAs answers a request as the given user, through the whole chain but without authentication: for callers in this process.
 func (s *Server) ServeAs(w http.ResponseWriter, r *http.Request, user resource.User) {
-	s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), localUser{}, &user)))
+	s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), localCaller{}, &localCaller{user: &user})))
 }

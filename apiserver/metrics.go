@@ -187,7 +187,7 @@ var (
 
 // inFlight counts a request in (1) or out (-1).
 func (s *Server) inFlight(state *request.State, change float64) {
-	if longRunning(state) {
+	if longRunning(&state.Info) {
 		key := s.series(state)
 		longrunningRequests.WithLabelValues(key.verb, key.group, key.version, key.resource, key.subresource, key.scope, "apiserver").Add(change)
 		return
@@ -200,9 +200,22 @@ func (s *Server) inFlight(state *request.State, change float64) {
 	}
 }
 
+// admitted is the label values of one step of admission.
+type admitted struct {
+	plugin, operation, phase string
+	rejected                 bool
+}
+
+// admissionMeasured has the observers of admissionDuration by label values, looked up once.
+var admissionMeasured sync.Map
+
 func observeAdmission(plugin, phase string, a *admission.Attributes, took time.Duration, err error) {
-	kind := phase
-	admissionDuration.WithLabelValues(plugin, string(a.Operation), strconv.FormatBool(err != nil), kind).Observe(took.Seconds())
+	key := admitted{plugin, string(a.Operation), phase, err != nil}
+	found, ok := admissionMeasured.Load(key)
+	if !ok {
+		found, _ = admissionMeasured.LoadOrStore(key, admissionDuration.WithLabelValues(plugin, key.operation, strconv.FormatBool(key.rejected), phase))
+	}
+	found.(prometheus.Observer).Observe(took.Seconds())
 }
 
 // observeCheck counts a health check of /livez, /readyz or /healthz.

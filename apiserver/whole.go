@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,23 +22,17 @@ import (
 func whole(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
-	default:
-		return false
+		info := request.Parse(r)
+		return !longRunning(&info)
 	}
-	for _, connection := range []string{"/proxy", "/exec", "/attach", "/portforward"} {
-		if at := strings.Index(r.URL.Path, connection); at >= 0 && (len(r.URL.Path) == at+len(connection) || r.URL.Path[at+len(connection)] == '/') {
-			return false
-		}
-	}
-	return true
+	return false
 }
 
 // serveWhole answers a write. When the caller gives up, the handler is told by its context, and ends.
 func (t *localTransport) serveWhole(r *http.Request) (*http.Response, error) {
-	served := r.Clone(context.WithValue(r.Context(), localUser{}, t.user))
+	served := r.Clone(r.Context())
 	answer := &wholeAnswer{header: http.Header{}}
-	t.serve(answer, served)
-	if err := r.Context().Err(); err != nil {
+	if err := t.serve(answer, served, &localCaller{user: t.user}); err != nil {
 		return nil, err
 	}
 	return &http.Response{
@@ -48,16 +41,14 @@ func (t *localTransport) serveWhole(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// serve runs the handler to its end. The request is the handler's.
-func (t *localTransport) serve(answer *wholeAnswer, r *http.Request) {
-	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
-	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
-	if r.Body == nil {
-		r.Body = http.NoBody
+// serve runs the handler to its end. The request is the handler's. A caller who has given up learns nothing but that.
+func (t *localTransport) serve(answer *wholeAnswer, r *http.Request, caller *localCaller) error {
+	asked := r.Context()
+	if err := t.handle(answer, r.WithContext(context.WithValue(asked, localCaller{}, caller))); err != nil {
+		return err
 	}
-	defer r.Body.Close()
-	t.handler.ServeHTTP(answer, r)
 	answer.WriteHeader(http.StatusOK)
+	return asked.Err()
 }
 
 const mediaProtobuf = "application/vnd.kubernetes.protobuf"
@@ -70,14 +61,10 @@ func (t *localTransport) Post(ctx context.Context, path string, obj runtime.Obje
 	}
 	r := &http.Request{
 		Method: http.MethodPost, URL: &url.URL{Path: path}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-		Header: http.Header{"Content-Type": {mediaProtobuf}, "Accept": {mediaProtobuf}, "User-Agent": {t.agent}},
+		Header: http.Header{"Content-Type": {mediaProtobuf}, "Accept": {mediaProtobuf}, "User-Agent": {t.user.Name}},
 	}
 	answer := &wholeAnswer{header: http.Header{}}
-	t.serve(answer, r.WithContext(context.WithValue(ctx, localUser{}, t.user)))
-	if answer.code < http.StatusBadRequest {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
+	if err := t.serve(answer, r.WithContext(ctx), &localCaller{user: t.user, unread: true}); err != nil || answer.code < http.StatusBadRequest {
 		return err
 	}
 	told, _, err := scheme.Codecs.UniversalDeserializer().Decode(answer.body.Bytes(), nil, nil)

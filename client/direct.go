@@ -27,6 +27,15 @@ func (s *Set) Bind(ctx context.Context, binding *corev1.Binding) error {
 	})
 }
 
+// CreatePod creates a Pod in its namespace, for who does not need to see what the API server made of it.
+func (s *Set) CreatePod(ctx context.Context, pod *corev1.Pod) error {
+	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	return s.post(ctx, "/api/v1/namespaces/"+pod.Namespace+"/pods", pod, func() error {
+		_, err := s.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+		return err
+	})
+}
+
 // Record creates an Event in its namespace.
 func (s *Set) Record(ctx context.Context, event *eventsv1.Event) error {
 	event.TypeMeta = metav1.TypeMeta{APIVersion: "events.k8s.io/v1", Kind: "Event"}

@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"golang.org/x/sys/unix"
 
@@ -114,6 +115,7 @@ func (s *Server) Client() *clientv3.Client {
 	s.clientOnce.Do(func() {
 		s.client = v3client.New(s.member.Server)
 		s.client.Watcher = &watcher{s.client.Watcher, s}
+		s.client.KV = &kv{s.client.KV, v3rpc.NewQuotaKVServer(s.member.Server)}
 	})
 	return s.client
 }

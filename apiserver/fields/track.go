@@ -19,6 +19,7 @@ type Tracker struct {
 	apiVersion  string
 	subresource string
 	compare     comparison
+	nothing     resource.Object // what a created object comes from; never changed
 }
 
 // never are fields of metadata that nobody owns.
@@ -26,14 +27,14 @@ var never = []string{
 	"name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion",
 }
 
-// New returns a Tracker for objects like sample; nil if the kind must be left to apimachinery. reset are the fields, and
+// New returns a Tracker for objects like sample, which is empty and the Tracker's from now on; nil if the kind must be left to apimachinery. reset are the fields, and
 // resetMeta those of metadata, that writes through the subresource cannot change.
 func New(sample resource.Object, apiVersion, subresource string, reset, resetMeta []string) *Tracker {
 	p := planOf(reflect.TypeOf(sample).Elem())
 	if p == nil {
 		return nil
 	}
-	t := &Tracker{plan: p, apiVersion: apiVersion, subresource: subresource}
+	t := &Tracker{plan: p, apiVersion: apiVersion, subresource: subresource, nothing: sample}
 	t.compare = comparison{skip: map[string]bool{"kind": true, "apiVersion": true}, skipMeta: map[string]bool{}}
 	for _, name := range reset {
 		t.compare.skip[name] = true
@@ -46,6 +47,11 @@ func New(sample resource.Object, apiVersion, subresource string, reset, resetMet
 
 // maxUpdaters is from how many entries on the oldest are joined, which is left to others.
 const maxUpdaters = 10
+
+// Create is Update for an object that was not there before.
+func (t *Tracker) Create(obj resource.Object, manager string, now time.Time) bool {
+	return t.Update(t.nothing, obj, manager, now)
+}
 
 // Update sets obj's managedFields for a write by manager that made obj of live. False: nothing was done, the write is out
 // of the ordinary.

@@ -29,6 +29,8 @@ type State struct {
 	ImpersonationConstraint string
 	// Record is the audit event in the making; nil if nobody wants one.
 	Record Record
+	// Unread says that the client does not look at the answer of a success, so that its body can be left out unless audit records it.
+	Unread bool
 	// Status is what the client was told, where that was a Status.
 	Status *metav1.Status
 	// Ticket is that of the Flow that let the request in; may be nil.

@@ -109,7 +109,7 @@ func (w *write) create(ctx context.Context, obj resource.Object) (*store.Item, e
 	r.Kind.Default(obj)
 	wipe(obj)
 	w.dedupOwners(obj, "")
-	obj, err := r.track(r.empty(), obj, w.manager, "")
+	obj, err := r.track(nil, obj, w.manager, "")
 	if err != nil {
 		return nil, err
 	}

@@ -92,10 +92,16 @@ func (r *Resource) tracker(subresource string) *fields.Tracker {
 	return t
 }
 
-// track notes in obj which fields a write changed; live is the object before, an empty one on create.
+// track notes in obj which fields a write changed; live is the object before, nil on create.
 func (r *Resource) track(live, obj resource.Object, manager, subresource string) (resource.Object, error) {
-	if fast := r.tracker(subresource); fast != nil && fast.Update(live, obj, manager, time.Now()) {
+	fast := r.tracker(subresource)
+	switch {
+	case fast == nil:
+	case live == nil && fast.Create(obj, manager, time.Now()), live != nil && fast.Update(live, obj, manager, time.Now()):
 		return obj, nil
+	}
+	if live == nil {
+		live = r.empty()
 	}
 	return r.trackSlowly(live, obj, manager, subresource)
 }

@@ -47,6 +47,10 @@ func (r *Resource) sendItem(w http.ResponseWriter, req *http.Request, code int, 
 	if err != nil {
 		return err
 	}
+	if s := request.From(req.Context()); s.Unread && s.Record == nil {
+		w.WriteHeader(code)
+		return nil
+	}
 	if accept.As == "Table" {
 		return r.sendTable(w, req, code, accept, &store.Page{Items: []*store.Item{item}}, item.Object.GetResourceVersion())
 	}

@@ -323,7 +323,7 @@ func (w *write) insertOver(ctx context.Context, obj resource.Object) (*store.Ite
 			"Precondition failed: UID in precondition: "+string(uid)+", UID in object meta: "))
 	}
 	if obj.GetManagedFields() == nil {
-		tracked, err := w.r.track(w.r.empty(), obj, w.manager, "")
+		tracked, err := w.r.track(nil, obj, w.manager, "")
 		if err != nil {
 			return nil, err
 		}

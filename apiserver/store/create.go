@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/septet-io/septet/journal"
@@ -62,19 +61,16 @@ func (c *Cache) encode(ctx context.Context, key Key, obj resource.Object, old *I
 
 // put writes if the key is at a revision (0: does not exist). If it is not, ok is false, and revision is one at which that was seen.
 func (c *Cache) put(ctx context.Context, key Key, value []byte, at int64, ttl time.Duration) (revision int64, ok bool, err error) {
-	path := c.path(key)
-	var options []clientv3.OpOption
+	t := transaction{path: c.path(key), at: at, value: value}
 	if ttl > 0 {
-		lease, err := c.backend.leases.get(ctx, ttl)
-		if err != nil {
+		if t.lease, err = c.backend.leases.get(ctx, ttl); err != nil {
 			return 0, false, err
 		}
-		options = append(options, clientv3.WithLease(lease))
 	}
-	return c.commit(ctx, path, at, clientv3.OpPut(path, string(value), options...))
+	return c.commit(ctx, &t)
 }
 
-func (c *Cache) commit(ctx context.Context, path string, at int64, op clientv3.Op) (revision int64, ok bool, err error) {
+func (c *Cache) commit(ctx context.Context, t *transaction) (revision int64, ok bool, err error) {
 	if err := c.backend.throttle.begin(ctx); err != nil {
 		return 0, false, err
 	}
@@ -85,11 +81,7 @@ func (c *Cache) commit(ctx context.Context, path string, at int64, op clientv3.O
 			c.backend.throttle.end(revision)
 		}
 	}()
-	response, err := c.backend.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(path), "=", at)).Then(op).Commit()
-	if err != nil {
-		return 0, false, err
-	}
-	return response.Header.Revision, response.Succeeded, nil
+	return c.backend.transact(ctx, t)
 }
 
 // settle gives an item its revision after its transaction. The item in the cache is the same one wherever possible.

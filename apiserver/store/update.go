@@ -5,7 +5,6 @@ import (
 	"context"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
@@ -181,7 +180,7 @@ func (c *Cache) delete(ctx context.Context, key Key, pre *Preconditions, check f
 			return nil, 0, err
 		}
 		path := c.path(key)
-		revision, ok, err := c.commit(ctx, path, old.Revision, clientv3.OpDelete(path))
+		revision, ok, err := c.commit(ctx, &transaction{path: path, at: old.Revision})
 		if err != nil {
 			return nil, 0, err
 		}

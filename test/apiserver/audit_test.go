@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -32,7 +33,7 @@ rules:
 - {level: None, users: ["system:apiserver"]}
 - {level: Metadata, resources: [{resources: [secrets]}]}
 - {level: Request, resources: [{resources: [namespaces]}]}
-- {level: RequestResponse, resources: [{resources: [configmaps]}]}
+- {level: RequestResponse, resources: [{resources: [configmaps]}, {group: events.k8s.io}]}
 - {level: Metadata, nonResourceURLs: ["/version", "/panic"]}
 `
 
@@ -107,6 +108,11 @@ func TestAuditLog(t *testing.T) {
 			t.Errorf("%s %s: %d %s", r.method, r.path, a.Code, a.Body)
 		}
 	}
+	// Past HTTP, where nobody reads the answer.
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}}
+	if err := s.InProcess("worker", "system:masters").Record(t.Context(), eventOf(pod, "e")); err != nil {
+		t.Error(err)
+	}
 	stranger := s.As("nobody")
 	stranger.TLSClientConfig = rest.TLSClientConfig{CAData: s.CAData}
 	if _, err := s.Clients(stranger).CoreV1().ConfigMaps("n").Get(t.Context(), "c", metav1.GetOptions{}); err == nil {
@@ -133,6 +139,7 @@ func TestAuditLog(t *testing.T) {
 		`Metadata ResponseComplete admin get /api/v1/namespaces/n/secrets/s 403 Forbidden`,
 		`Metadata ResponseComplete admin get /version 200`,
 		`Metadata Panic admin get /panic 500 InternalError`,
+		`RequestResponse ResponseComplete worker create /apis/events.k8s.io/v1/namespaces/n/events 201 Event map[] Event map[]`,
 		`RequestResponse ResponseStarted get /api/v1/namespaces/n/configmaps/c 401 Unauthorized`,
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {

@@ -58,6 +58,15 @@ func TestTheShortWay(t *testing.T) {
 		note(set.Bind(ctx, bindingOf(pod, "node-2")))
 		note(set.Record(ctx, eventOf(pod, "event-"+name)))
 		note(set.Record(ctx, eventOf(pod, "event-"+name)))
+		podOf := func(name string, spec corev1.PodSpec) *corev1.Pod {
+			return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "direct", Name: name}, Spec: spec}
+		}
+		note(set.CreatePod(ctx, podOf("made-"+name, plainPod("").Spec)))
+		note(set.CreatePod(ctx, podOf("made-"+name, plainPod("").Spec)))
+		note(set.CreatePod(ctx, podOf("empty-"+name, corev1.PodSpec{})))
+		if made, err := admin.CoreV1().Pods("direct").Get(ctx, "made-"+name, metav1.GetOptions{}); err != nil || made.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+			t.Errorf("%s: %v, %+v", name, err, made)
+		}
 		if pod, err = admin.CoreV1().Pods("direct").Get(ctx, pod.Name, metav1.GetOptions{}); err != nil || pod.Spec.NodeName != "node-1" {
 			t.Errorf("%s: %v, on node %q", name, err, pod.Spec.NodeName)
 		}
@@ -69,7 +78,7 @@ func TestTheShortWay(t *testing.T) {
 			t.Errorf("%s: %+v", name, event)
 		}
 	}
-	want := []string{"Forbidden", "Forbidden", "Conflict", "NotFound", "Invalid", "", "Conflict", "", "AlreadyExists"}
+	want := []string{"Forbidden", "Forbidden", "Conflict", "NotFound", "Invalid", "", "Conflict", "", "AlreadyExists", "", "AlreadyExists", "Invalid"}
 	for name, got := range told {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -113,12 +122,20 @@ func BenchmarkInProcess(b *testing.B) {
 		return pod
 	}
 	some := make(b)
+	if _, err := set.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, metav1.CreateOptions{}); err != nil {
+		b.Fatal(err)
+	}
 	for _, bench := range []struct {
 		name    string
 		prepare func(*testing.B)
 		write   func(i int) error
 	}{
-		{"create", nil, func(int) error { make(b); return nil }},
+		{"create", nil, func(int) error {
+			n++
+			pod := plainPod(fmt.Sprintf("pod-%d", n))
+			pod.Namespace = "direct"
+			return set.CreatePod(ctx, pod)
+		}},
 		{"bind", func(b *testing.B) {
 			pods = pods[:0]
 			for range b.N {

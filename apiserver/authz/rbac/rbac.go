@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	informers "k8s.io/client-go/informers/rbac/v1"
+	listers "k8s.io/client-go/listers/rbac/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/septet-io/septet/apiserver/request"
@@ -20,7 +21,9 @@ import (
 
 // Authorizer decides by the Roles, ClusterRoles and their bindings in the API. It never denies: rules only add up.
 type Authorizer struct {
-	informers informers.Interface
+	informers    informers.Interface
+	clusterRoles listers.ClusterRoleLister
+	roles        listers.RoleLister
 
 	mu sync.RWMutex
 	// bindings is guarded by mu: by namespace ("" for ClusterRoleBindings), then by subject. A namespace that is
@@ -56,8 +59,7 @@ func New(shared informers.Interface) (*Authorizer, error) {
 			return nil, fmt.Errorf("rbac: %w", err)
 		}
 	}
-	shared.ClusterRoles().Informer()
-	shared.Roles().Informer()
+	a.clusterRoles, a.roles = shared.ClusterRoles().Lister(), shared.Roles().Lister()
 	return a, nil
 }
 
@@ -159,13 +161,13 @@ func (a *Authorizer) visit(user resource.User, namespace string, f func(*binding
 func (a *Authorizer) RoleRules(kind, name, namespace string) ([]rbacv1.PolicyRule, error) {
 	switch kind {
 	case "ClusterRole":
-		role, err := a.informers.ClusterRoles().Lister().Get(name)
+		role, err := a.clusterRoles.Get(name)
 		if err != nil {
 			return nil, err
 		}
 		return role.Rules, nil
 	case "Role":
-		role, err := a.informers.Roles().Lister().Roles(namespace).Get(name)
+		role, err := a.roles.Roles(namespace).Get(name)
 		if err != nil {
 			return nil, err
 		}
