@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type result struct {
 	cpu, schedulerCPU       time.Duration // user and system, of all processes, and of a scheduler apart
 	memory, schedulerMemory int64         // resident bytes at the end, likewise
 	events                  int64         // written from the begin to the end
+	allocated               uint64        // bytes, by this process: what the garbage collector is paid for
 }
 
 // each is a part of a time for one pod.
@@ -158,8 +160,7 @@ func (b *bench) many(n int, f func(i int) error) error {
 }
 
 func (b *bench) create(ctx context.Context, p *corev1.Pod) error {
-	_, err := b.set.CoreV1().Pods("default").Create(ctx, p, metav1.CreateOptions{})
-	return err
+	return b.set.CreatePod(ctx, p)
 }
 
 // until waits for enough placed pods.
@@ -221,7 +222,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &result{nodes: b.o.nodes, pods: pods, events: -written, cpu: -b.cpu()}
+	r := &result{nodes: b.o.nodes, pods: pods, events: -written, allocated: -allocated(), cpu: -b.cpu()}
 	if b.scheduler != nil {
 		r.schedulerCPU = -b.scheduler.CPU()
 	}
@@ -247,6 +248,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 		return nil, err
 	}
 	r.events += written
+	r.allocated += allocated()
 	r.cpu += b.cpu()
 	r.memory = b.memory()
 	if b.scheduler != nil {
@@ -255,6 +257,12 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	}
 	b.sum(r, began)
 	return r, nil
+}
+
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // events is how many there are.
@@ -308,6 +316,20 @@ func (b *bench) churn(ctx context.Context) {
 	}
 }
 
+// slice is how long bindings are counted for one sample of the rate: a workload takes few seconds.
+const slice = 100 * time.Millisecond
+
+// ratesOf are the pods a second in each whole slice from a begin to the last of the sorted times.
+func ratesOf(when []time.Time, began time.Time) []float64 {
+	rates := make([]float64, int(when[len(when)-1].Sub(began)/slice))
+	for _, t := range when {
+		if i := int(t.Sub(began) / slice); i < len(rates) {
+			rates[i] += float64(time.Second / slice)
+		}
+	}
+	return rates
+}
+
 // sum works out throughput and latency.
 func (b *bench) sum(r *result, began time.Time) {
 	b.mu.Lock()
@@ -315,17 +337,9 @@ func (b *bench) sum(r *result, began time.Time) {
 	slices.SortFunc(b.when, time.Time.Compare)
 	end := b.when[len(b.when)-1]
 	r.average = float64(r.pods) / end.Sub(began).Seconds()
-	perSecond := map[int]int{}
-	for _, t := range b.when {
-		perSecond[int(t.Sub(began)/time.Second)]++
-	}
-	full := int(end.Sub(began) / time.Second)
-	rates := []float64{}
-	for s := range full {
-		rates = append(rates, float64(perSecond[s]))
-	}
-	if full == 0 {
-		rates = append(rates, r.average) // there is no whole second to count
+	rates := ratesOf(b.when, began)
+	if len(rates) == 0 {
+		rates = append(rates, r.average) // there is no whole slice to count
 	}
 	slices.Sort(rates)
 	at := func(q float64) float64 { return rates[int(q*float64(len(rates)-1))] }
