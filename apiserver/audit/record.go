@@ -57,6 +57,9 @@ func (r *record) Requested(body any) {
 	r.event.RequestObject = r.trim(encoded)
 }
 
+// ShowsBody is request.Record.
+func (r *record) ShowsBody() bool { return r.wants(Request) }
+
 // complete takes from an object what the URL does not say.
 func (o *ObjectReference) complete(object metav1.Object) {
 	for _, field := range []struct {

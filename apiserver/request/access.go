@@ -50,6 +50,8 @@ type Auditor interface {
 type Record interface {
 	// Requested notes the body, as a runtime.Object or a patch as json.RawMessage.
 	Requested(body any)
+	// ShowsBody says whether the note has the request's body.
+	ShowsBody() bool
 	// Started is called when the answer begins, Wrote with each part of its body.
 	Started(code int)
 	Wrote(part []byte)

@@ -109,6 +109,13 @@ func (s *State) Annotate(key, value string) {
 	}
 }
 
+// AnnotateRequest is Annotate for what tells of the request's body: only audit events that show the body get it.
+func (s *State) AnnotateRequest(key, value string) {
+	if s.Record != nil && s.Record.ShowsBody() {
+		s.Annotate(key, value)
+	}
+}
+
 // Annotations returns a copy of what Annotate collected, nil if nothing.
 func (s *State) Annotations() map[string]string {
 	s.lock.Lock()

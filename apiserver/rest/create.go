@@ -56,7 +56,7 @@ func (w *write) attributes(op admission.Operation, obj, old resource.Object) *ad
 	a := &admission.Attributes{
 		Operation: op, Kind: w.r.GroupVersionKind, Resource: w.r.Kind.Resource, Subresource: w.subresource,
 		Namespace: w.key.Namespace, Name: w.key.Name, Options: w.options, DryRun: w.DryRun, User: w.User,
-		Scope: w.r.Scope, Annotate: w.state.Annotate, Warned: w.state.Warn,
+		Scope: w.r.Scope, Annotate: w.state.Annotate, AnnotateRequest: w.state.AnnotateRequest, Warned: w.state.Warn,
 	}
 	// A nil resource.Object must not become a runtime.Object that is not nil.
 	if obj != nil {

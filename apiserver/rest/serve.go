@@ -148,7 +148,7 @@ func (r *Resource) Admit(req *http.Request, a *admission.Attributes) error {
 	s := request.From(req.Context())
 	a.Resource, a.Subresource, a.Scope = r.Kind.Resource, s.Subresource, r.Scope
 	a.Namespace, a.Name, a.User = s.Namespace, s.Name, s.User
-	a.Annotate, a.Warned = s.Annotate, s.Warn
+	a.Annotate, a.AnnotateRequest, a.Warned = s.Annotate, s.AnnotateRequest, s.Warn
 	if err := r.Env.Admission.Admit(req.Context(), a); err != nil {
 		return err
 	}

@@ -57,6 +57,12 @@ func Start(t testing.TB, change ...func(*apiserver.Config)) *Server {
 // may change how.
 func StartComplete(t testing.TB, change ...func(*apiserver.Standard)) *Server {
 	t.Helper()
+	return StartConfigured(t, func(*apiserver.Config) {}, change...)
+}
+
+// StartConfigured is StartComplete with a change of the rest of the configuration.
+func StartConfigured(t testing.TB, config func(*apiserver.Config), change ...func(*apiserver.Standard)) *Server {
+	t.Helper()
 	s := prepare(t)
 	private, public := filepath.Join(s.dir, "sa.key"), filepath.Join(s.dir, "sa.pub")
 	if err := pki.EnsureSigningKey(private, public); err != nil {
@@ -72,7 +78,7 @@ func StartComplete(t testing.TB, change ...func(*apiserver.Standard)) *Server {
 	for _, f := range change {
 		f(s.standard)
 	}
-	s.run(nil)
+	s.run([]func(*apiserver.Config){config})
 	select {
 	case <-s.Bootstrapped():
 	case <-time.After(waitStop):
