@@ -18,6 +18,8 @@ type call struct {
 	state    request.State
 	// after runs when the request is over, backwards.
 	after []func()
+	// dropped says that the request was not let in, since there are too many.
+	dropped bool
 	// cause is that of a panic, nil without one.
 	cause any
 }

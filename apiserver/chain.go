@@ -162,10 +162,11 @@ func (s *Server) authenticate(c *call) (bool, error) {
 		c.state.User, c.state.Unread = *caller.user, caller.unread
 		return false, nil
 	}
+	began := time.Now()
 	user, known, err := s.identify(c.r)
+	observeAuthentication(user, known, err, time.Since(began))
 	if err != nil || !known {
 		klog.FromContext(c.r.Context()).V(2).Info("Unauthorized", "path", c.state.Path, "err", err)
-		authenticationAttempts(false)
 		if err := s.auditStranger(c); err != nil {
 			return false, err
 		}
@@ -185,7 +186,9 @@ func (s *Server) identify(r *http.Request) (*resource.User, bool, error) {
 
 // authorize asks whether the user may.
 func (s *Server) authorize(c *call) (bool, error) {
+	began := time.Now()
 	decision, reason, err := s.authorizer.Authorize(c.r.Context(), &c.state.Info, c.state.User)
+	observeAuthorization(decision, err, time.Since(began))
 	if decision == request.Allow {
 		c.state.Reason = reason
 		if c.state.Record != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -57,8 +58,10 @@ func (s *Server) flow(c *call) (bool, error) {
 	if s.config.Flow == nil || exempt(&c.state) {
 		return false, nil
 	}
+	began := time.Now()
 	ticket, admitted := s.config.Flow.Enter(&c.recorder, c.r, &c.state)
-	c.state.Ticket = ticket
+	c.state.Exclude(time.Since(began))
+	c.state.Ticket, c.dropped = ticket, !admitted
 	return !admitted, nil
 }
 

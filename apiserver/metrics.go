@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,11 +18,13 @@ import (
 	"github.com/septet-io/septet/apiserver/admission/webhook"
 	"github.com/septet-io/septet/apiserver/aggregate"
 	"github.com/septet-io/septet/apiserver/audit"
+	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/authn/oidc"
 	"github.com/septet-io/septet/apiserver/authz"
 	"github.com/septet-io/septet/apiserver/authz/remote"
 	"github.com/septet-io/septet/apiserver/flow"
 	"github.com/septet-io/septet/apiserver/request"
+	"github.com/septet-io/septet/apiserver/store"
 	"github.com/septet-io/septet/daemon"
 )
 
@@ -50,6 +54,21 @@ var (
 	longrunningRequests = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "apiserver_longrunning_requests", Help: "Watches and connections under way.",
 	}, perAnswer)
+	requestSLI = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "apiserver_request_sli_duration_seconds",
+		Help:    "Time to the end of the answer, without what webhooks took and what the request waited for its turn.",
+		Buckets: []float64{0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60},
+	}, perAnswer)
+	terminations = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "apiserver_request_terminations_total", Help: "Requests that the server refused or broke off to protect itself.",
+	}, append(perAnswer[:len(perAnswer):len(perAnswer)], "code"))
+	aborts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "apiserver_request_aborts_total", Help: "Requests whose answer was broken off.",
+	}, perAnswer[:len(perAnswer)-1])
+	admissionSteps = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "apiserver_admission_step_admission_duration_seconds", Help: "Time of all admission plug-ins of a phase, admit or validate.",
+		Buckets: []float64{0.005, 0.025, 0.1, 0.5, 1, 2.5},
+	}, []string{"type", "operation", "rejected"})
 	admissionDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "apiserver_admission_controller_admission_duration_seconds", Help: "Time of one admission plug-in.",
 		Buckets: []float64{0.005, 0.025, 0.1, 0.5, 1, 2.5},
@@ -63,15 +82,12 @@ var (
 	healthChecks = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kubernetes_healthchecks_total", Help: "Health checks, by what came of them.",
 	}, []string{"name", "type", "status"})
-	authentications = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "authentication_attempts", Help: "Attempts to authenticate, by result.",
-	}, []string{"result"})
 )
 
 func init() {
-	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration,
-		deprecatedAPIs, authentications, healthCheck, healthChecks, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	Metrics.MustRegister(slices.Concat(audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics(), policy.Metrics(), flow.Metrics)...)
+	Metrics.MustRegister(requestTotal, requestDuration, responseSizes, currentInflight, longrunningRequests, admissionDuration, admissionSteps, requestSLI, terminations, aborts,
+		deprecatedAPIs, healthCheck, healthChecks, buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	Metrics.MustRegister(slices.Concat(access, authn.Metrics, audit.Metrics(), oidc.Metrics(), authz.Metrics(), remote.Metrics(), aggregate.Metrics, webhook.Metrics(), policy.Metrics(), flow.Metrics, store.Metrics)...)
 }
 
 // metricsHandler shows the server's metrics and those of the components beside it. One that cannot be read leaves the others.
@@ -93,11 +109,15 @@ type series struct {
 type bound struct {
 	total    prometheus.Counter
 	duration prometheus.Observer
-	size     prometheus.Observer
+	sli      prometheus.Observer
+	size     prometheus.Observer // nil but of reads: what writes answer is what they were sent
 }
 
 // measured has bound metrics by series. Its size is bounded by what is served, since other names are left out.
 var measured sync.Map
+
+// healthPaths are the paths that metrics tell apart.
+var healthPaths = []string{"/healthz", "/livez", "/readyz"}
 
 // upperVerbs are the metric's verbs.
 var upperVerbs = map[string]string{
@@ -126,8 +146,24 @@ func (s *Server) measure(c *call) {
 	b := found.(*bound)
 	b.total.Inc()
 	if key.verb != "WATCH" && key.verb != "CONNECT" {
-		b.duration.Observe(time.Since(c.state.Received).Seconds())
-		b.size.Observe(float64(c.recorder.size))
+		took := time.Since(c.state.Received)
+		b.duration.Observe(took.Seconds())
+		b.sli.Observe((took - c.state.Excluded()).Seconds())
+		if b.size != nil {
+			b.size.Observe(float64(c.recorder.size))
+		}
+	}
+	s.measureEnd(c, &key)
+}
+
+// measureEnd counts requests that did not end as their clients wished: there were too many, their time was over, their answer was broken off.
+func (s *Server) measureEnd(c *call, key *series) {
+	late := key.code == http.StatusGatewayTimeout && errors.Is(c.r.Context().Err(), context.DeadlineExceeded)
+	if c.dropped || late {
+		terminations.WithLabelValues(append(key.perAnswer(), strconv.Itoa(key.code))...).Inc()
+	}
+	if c.cause == http.ErrAbortHandler {
+		aborts.WithLabelValues(key.perAnswer()[:len(perAnswer)-1]...).Inc()
 	}
 }
 
@@ -137,6 +173,9 @@ func (s *Server) series(state *request.State) series {
 		key.verb = "OTHER"
 	}
 	if !state.IsResource {
+		if slices.Contains(healthPaths, state.Path) {
+			key.subresource = state.Path
+		}
 		return key
 	}
 	key.scope = "cluster"
@@ -172,12 +211,20 @@ func bind(key *series) *bound {
 		system = "true"
 	}
 	labels := []string{key.verb, key.dry, key.group, key.version, key.resource, key.subresource, key.scope, "apiserver"}
-	answer := []string{key.verb, key.group, key.version, key.resource, key.subresource, key.scope, "apiserver"}
-	return &bound{
+	b := &bound{
 		total:    requestTotal.WithLabelValues(append(labels[:len(labels):len(labels)], strconv.Itoa(key.code), system)...),
 		duration: requestDuration.WithLabelValues(labels...),
-		size:     responseSizes.WithLabelValues(answer...),
+		sli:      requestSLI.WithLabelValues(key.perAnswer()...),
 	}
+	if key.verb == "GET" || key.verb == "LIST" {
+		b.size = responseSizes.WithLabelValues(key.perAnswer()...)
+	}
+	return b
+}
+
+// perAnswer are the values of the labels perAnswer.
+func (k *series) perAnswer() []string {
+	return []string{k.verb, k.group, k.version, k.resource, k.subresource, k.scope, "apiserver"}
 }
 
 var (
@@ -200,20 +247,28 @@ func (s *Server) inFlight(state *request.State, change float64) {
 	}
 }
 
-// admitted is the label values of one step of admission.
+// admitted is the label values of one plug-in's admission; without a plug-in, of all of a phase.
 type admitted struct {
 	plugin, operation, phase string
 	rejected                 bool
 }
 
-// admissionMeasured has the observers of admissionDuration by label values, looked up once.
+func (a *admitted) observer() prometheus.Observer {
+	rejected := strconv.FormatBool(a.rejected)
+	if a.plugin == "" {
+		return admissionSteps.WithLabelValues(a.phase, a.operation, rejected)
+	}
+	return admissionDuration.WithLabelValues(a.plugin, a.operation, rejected, a.phase)
+}
+
+// admissionMeasured has the observers of admission, looked up once.
 var admissionMeasured sync.Map
 
 func observeAdmission(plugin, phase string, a *admission.Attributes, took time.Duration, err error) {
 	key := admitted{plugin, string(a.Operation), phase, err != nil}
 	found, ok := admissionMeasured.Load(key)
 	if !ok {
-		found, _ = admissionMeasured.LoadOrStore(key, admissionDuration.WithLabelValues(plugin, key.operation, strconv.FormatBool(key.rejected), phase))
+		found, _ = admissionMeasured.LoadOrStore(key, key.observer())
 	}
 	found.(prometheus.Observer).Observe(took.Seconds())
 }
@@ -235,12 +290,4 @@ func buildInfo() prometheus.Collector {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kubernetes_build_info", Help: "The version that runs, always 1."}, names)
 	info.WithLabelValues(v.Major, v.Minor, v.GitVersion, v.GitCommit, v.GitTreeState, v.BuildDate, v.GoVersion, v.Compiler, v.Platform).Set(1)
 	return info
-}
-
-func authenticationAttempts(ok bool) {
-	result := "failure"
-	if ok {
-		result = "success"
-	}
-	authentications.WithLabelValues(result).Inc()
 }

@@ -53,6 +53,7 @@ func (x *X509) Authenticate(r *http.Request) (*resource.User, bool, error) {
 	known, ok := x.seen[key]
 	x.mu.RUnlock()
 	if ok && known.pool == roots && now.Before(known.until) {
+		expiration.Observe(chain[0].NotAfter.Sub(now).Seconds())
 		return known.user, true, nil
 	}
 	if err := Verify(chain, roots); err != nil {
@@ -62,6 +63,7 @@ func (x *X509) Authenticate(r *http.Request) (*resource.User, bool, error) {
 	if user.Name == "" {
 		return nil, false, nil
 	}
+	expiration.Observe(chain[0].NotAfter.Sub(now).Seconds())
 	until := now.Add(seenTime)
 	if chain[0].NotAfter.Before(until) {
 		until = chain[0].NotAfter

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,8 @@ type State struct {
 	// Ticket is that of the Flow that let the request in; may be nil.
 	Ticket Ticket
 
+	excluded atomic.Int64
+
 	lock sync.Mutex
 	// warnings is guarded by lock: Warning headers to send, without repeats.
 	warnings []string
@@ -50,6 +53,12 @@ func (s *State) Begun() {
 		s.Ticket.Leave()
 	}
 }
+
+// Exclude says that the request spent time that the server cannot help: it waited for its turn, or for a webhook.
+func (s *State) Exclude(took time.Duration) { s.excluded.Add(int64(took)) }
+
+// Excluded is all of that time.
+func (s *State) Excluded() time.Duration { return time.Duration(s.excluded.Load()) }
 
 type stateKey struct{}
 

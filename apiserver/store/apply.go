@@ -14,6 +14,7 @@ type change struct {
 
 // receive takes events of this kind, in order, from the feed's goroutine.
 func (c *Cache) receive(events []*clientv3.Event) {
+	c.meter.received.Add(float64(len(events)))
 	c.mu.Lock()
 	if c.filling != nil {
 		c.filling.queue = append(c.filling.queue, events...)

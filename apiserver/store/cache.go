@@ -38,6 +38,7 @@ type Cache struct {
 	prefix string
 	fields fieldTable
 	index  []resource.KindField
+	meter  meter
 
 	// snapshot is what readers see; nil unless the cache is filled. Stored under mu by the feed's goroutine and by fill.
 	snapshot atomic.Pointer[snapshot]
@@ -72,6 +73,7 @@ func newCache(o Options) *Cache {
 		storageKey: o.Kind.StorageKey,
 		prefix:     o.Backend.prefix + o.Kind.StorageKey + "/",
 		fields:     newFieldTable(o.Kind),
+		meter:      newMeter(o.Kind.GroupResource()),
 		rewinding:  make(chan struct{}, 1),
 	}
 	for _, name := range o.Index {

@@ -81,7 +81,10 @@ func (c *Cache) commit(ctx context.Context, t *transaction) (revision int64, ok 
 			c.backend.throttle.end(revision)
 		}
 	}()
-	return c.backend.transact(ctx, t)
+	began := time.Now()
+	revision, ok, err = c.backend.transact(ctx, t)
+	c.meter.write(t).observe(began, err)
+	return revision, ok, err
 }
 
 // settle gives an item its revision after its transaction. The item in the cache is the same one wherever possible.

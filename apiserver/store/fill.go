@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"runtime"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -160,7 +161,9 @@ func (c *Cache) readPages(ctx context.Context, pages chan<- page) {
 	from, end := c.prefix, clientv3.GetPrefixRangeEnd(c.prefix)
 	var revision int64
 	for {
+		began := time.Now()
 		response, err := c.backend.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(fillPage), clientv3.WithRev(revision))
+		c.meter.list.observe(began, err)
 		p := page{err: err}
 		if err == nil {
 			// The first page's revision is that of all.

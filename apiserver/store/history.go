@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -68,7 +69,9 @@ func (c *Cache) listHistory(ctx context.Context, q *Query, sel *selected, v *vie
 		low = c.path(*v.start)
 	}
 	for {
+		began := time.Now()
 		response, err := c.backend.client.Get(ctx, low, clientv3.WithRange(end), clientv3.WithLimit(fillPage), clientv3.WithRev(v.revision))
+		c.meter.list.observe(began, err)
 		if errors.Is(err, rpctypes.ErrCompacted) {
 			return nil, v.expired()
 		}

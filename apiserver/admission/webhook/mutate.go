@@ -15,6 +15,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/admission/match"
+	"github.com/septet-io/septet/apiserver/request"
 )
 
 // memory is what the first round leaves to the second: who wants to be asked again if the object changes after them.
@@ -78,8 +79,9 @@ func (h *hooks) admitOne(ctx context.Context, a *admission.Attributes, hook *hoo
 	begun := time.Now()
 	replaced, changed, err := h.change(ctx, hook, v, t)
 	t.mutated(changed)
-	o := hook.outcomeOf(err)
-	observeCall(hook, a, time.Since(begun), o)
+	o, took := hook.outcomeOf(err), time.Since(begun)
+	request.From(ctx).Exclude(took)
+	observeCall(hook, a, took, o)
 	if changed {
 		m.changed()
 		a.AskAgain()

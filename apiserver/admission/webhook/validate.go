@@ -11,6 +11,7 @@ import (
 
 	"github.com/septet-io/septet/apiserver/admission"
 	"github.com/septet-io/septet/apiserver/admission/match"
+	"github.com/septet-io/septet/apiserver/request"
 )
 
 // validate asks all webhooks that want to see the request at the same time; the first that is heard to refuse it decides.
@@ -27,6 +28,7 @@ func (h *hooks) validate(ctx context.Context, a *admission.Attributes) error {
 		return errEnded()
 	}
 	refusals := make(chan error, len(asked))
+	begun := time.Now()
 	var wg sync.WaitGroup
 	for i, call := range asked {
 		wg.Go(func() {
@@ -36,6 +38,7 @@ func (h *hooks) validate(ctx context.Context, a *admission.Attributes) error {
 		})
 	}
 	wg.Wait()
+	request.From(ctx).Exclude(time.Since(begun))
 	close(refusals)
 	return <-refusals
 }
