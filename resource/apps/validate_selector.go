@@ -18,6 +18,17 @@ var (
 
 // selection checks a workload's selector, and its template against it. Upstream says "deployment" of replica sets too.
 func selection(selector *metav1.LabelSelector, template *corev1.PodTemplateSpec, kind, templateKind string) field.ErrorList {
+	errs, ok := selects(selector, template, kind)
+	if !ok {
+		return errs
+	}
+	path := specPath.Child("template")
+	errs = append(errs, core.ValidatePodTemplate(template, path)...)
+	return append(errs, core.KeepsRunning(&template.Spec, templateKind, path.Child("spec"))...)
+}
+
+// selects checks a selector, and that it selects the template's labels. False means that it cannot be read.
+func selects(selector *metav1.LabelSelector, template *corev1.PodTemplateSpec, kind string) (field.ErrorList, bool) {
 	var errs field.ErrorList
 	at := specPath.Child("selector")
 	if selector != nil {
@@ -30,19 +41,12 @@ func selection(selector *metav1.LabelSelector, template *corev1.PodTemplateSpec,
 	}
 	parsed, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
-		return append(errs, field.Invalid(at, selector, "invalid label selector"))
+		return append(errs, field.Invalid(at, selector, "invalid label selector")), false
 	}
-	path := specPath.Child("template")
 	if !parsed.Empty() && !parsed.Matches(labels.Set(template.Labels)) {
-		errs = append(errs, field.Invalid(path.Child("metadata", "labels"), template.Labels, "`selector` does not match template `labels`"))
+		errs = append(errs, field.Invalid(specPath.Child("template", "metadata", "labels"), template.Labels, "`selector` does not match template `labels`"))
 	}
-	if kind == "statefulset" {
-		// Upstream leaves a StatefulSet's Pods to their own creation: their volumes come from claims that are not in the template.
-		errs = append(errs, core.ValidateTemplateMeta(template, path)...)
-	} else {
-		errs = append(errs, core.ValidatePodTemplate(template, path)...)
-	}
-	return append(errs, core.KeepsRunning(&template.Spec, templateKind, path.Child("spec"))...)
+	return errs, true
 }
 
 // selectorUpdate: pods that a workload no longer selects would be orphans.

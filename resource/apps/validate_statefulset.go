@@ -13,7 +13,14 @@ import (
 )
 
 func validateStatefulSet(_ *resource.Request, s *appsv1.StatefulSet) field.ErrorList {
-	spec := &s.Spec
+	return checkStatefulSet(&s.Spec, tolerated{})
+}
+
+// tolerated is what may be wrong with a StatefulSet that is stored already: what cannot be changed any more, and a template that servers
+// before v1.35 let in, so that other fields can be.
+type tolerated struct{ template, fixed bool }
+
+func checkStatefulSet(spec *appsv1.StatefulSetSpec, old tolerated) field.ErrorList {
 	var errs field.ErrorList
 	switch at := specPath.Child("podManagementPolicy"); spec.PodManagementPolicy {
 	case "":
@@ -25,15 +32,58 @@ func validateStatefulSet(_ *resource.Request, s *appsv1.StatefulSet) field.Error
 	}
 	errs = append(errs, statefulSetStrategy(&spec.UpdateStrategy, specPath.Child("updateStrategy"))...)
 	errs = append(errs, retention(spec.PersistentVolumeClaimRetentionPolicy, specPath.Child("persistentVolumeClaimRetentionPolicy"))...)
+	if !old.fixed {
+		for i := range spec.VolumeClaimTemplates {
+			errs = append(errs, core.ValidateClaimSpec(&spec.VolumeClaimTemplates[i].Spec, specPath.Child("volumeClaimTemplates").Index(i).Child("spec"))...)
+		}
+	}
 	errs = append(errs, nonNegativeIfSet(spec.Replicas, specPath.Child("replicas"))...)
 	errs = append(errs, core.NonNegative(spec.MinReadySeconds, specPath.Child("minReadySeconds"))...)
 	if spec.Ordinals != nil {
 		errs = append(errs, core.NonNegative(spec.Ordinals.Start, specPath.Child("ordinals", "start"))...)
 	}
-	if spec.ServiceName != "" {
+	if spec.ServiceName != "" && !old.fixed {
 		errs = append(errs, core.DNSLabel(spec.ServiceName, specPath.Child("serviceName"))...)
 	}
-	return append(errs, selection(spec.Selector, &spec.Template, "statefulset", "StatefulSet")...)
+	wrong, selects := selects(spec.Selector, &spec.Template, "statefulset")
+	errs = append(errs, wrong...)
+	path := specPath.Child("template")
+	switch {
+	case !selects:
+	case old.template:
+		errs = append(errs, core.ValidateTemplateMeta(&spec.Template, path)...)
+	default:
+		errs = append(errs, core.ValidatePodTemplate(completed(spec), path)...)
+	}
+	return append(errs, core.KeepsRunning(&spec.Template.Spec, "StatefulSet", path.Child("spec"))...)
+}
+
+// completed is the template as Pods are made of it: the controller gives them their names and the volumes of their claims.
+func completed(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
+	template := spec.Template
+	template.Spec.Hostname, template.Spec.Subdomain = "", ""
+	if len(spec.VolumeClaimTemplates) == 0 {
+		return &template
+	}
+	claimed := map[string]bool{}
+	var volumes []corev1.Volume
+	for i := range spec.VolumeClaimTemplates {
+		name := spec.VolumeClaimTemplates[i].Name
+		if claimed[name] {
+			continue // the last one of a name counts, as far as its volume is concerned they are alike
+		}
+		claimed[name] = true
+		volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name},
+		}})
+	}
+	for _, own := range template.Spec.Volumes {
+		if !claimed[own.Name] {
+			volumes = append(volumes, own)
+		}
+	}
+	template.Spec.Volumes = volumes
+	return &template
 }
 
 func statefulSetStrategy(s *appsv1.StatefulSetUpdateStrategy, path *field.Path) field.ErrorList {
@@ -87,8 +137,10 @@ func retention(p *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy, path *
 }
 
 // validateStatefulSetUpdate: what pods and claims are named after stays.
-func validateStatefulSetUpdate(r *resource.Request, s, old *appsv1.StatefulSet) field.ErrorList {
-	errs := validateStatefulSet(r, s)
+func validateStatefulSetUpdate(_ *resource.Request, s, old *appsv1.StatefulSet) field.ErrorList {
+	before := tolerated{fixed: true}
+	before.template = len(checkStatefulSet(&old.Spec, before)) > 0
+	errs := checkStatefulSet(&s.Spec, before)
 	rest := s.Spec // what may change is made equal
 	rest.Replicas, rest.Ordinals, rest.Template = old.Spec.Replicas, old.Spec.Ordinals, old.Spec.Template
 	rest.UpdateStrategy, rest.RevisionHistoryLimit = old.Spec.UpdateStrategy, old.Spec.RevisionHistoryLimit
@@ -123,7 +175,7 @@ func warnStatefulSet(_ *resource.Request, s, old *appsv1.StatefulSet) []string {
 	warnings := core.WarnTemplate(&s.Spec.Template, before, specPath.Child("template"))
 	for i := range s.Spec.VolumeClaimTemplates {
 		if old == nil {
-			warnings = append(warnings, core.WarnClaim(&s.Spec.VolumeClaimTemplates[i].Spec, specPath.Child("volumeClaimTemplates").Index(i).Child("spec"))...)
+			warnings = append(warnings, core.WarnClaim(&s.Spec.VolumeClaimTemplates[i].Spec, specPath.Child("volumeClaimTemplates").Index(i))...)
 		}
 	}
 	if limit := s.Spec.RevisionHistoryLimit; limit != nil && *limit < 0 {

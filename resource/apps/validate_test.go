@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -93,7 +94,10 @@ func TestStatefulSetsKeepTheirNames(t *testing.T) {
 	t.Parallel()
 	good := func() *appsv1.StatefulSet {
 		s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Selector: selecting("web"), Template: template(), ServiceName: "web"}}
-		s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+		s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{"storage": apiresource.MustParse("1Gi")}},
+		}}}
 		defaultStatefulSet(s)
 		return s
 	}
@@ -117,6 +121,36 @@ func TestStatefulSetsKeepTheirNames(t *testing.T) {
 	if claim := good().Spec.VolumeClaimTemplates[0]; claim.Kind != "PersistentVolumeClaim" || claim.Status.Phase != corev1.ClaimPending {
 		t.Errorf("claim template was not filled in: %+v", claim)
 	}
+}
+
+// TestStatefulSetsPodsAreCheckedBeforeTheyAreMade, as those of other workloads; what older servers let in does not hold up other changes.
+func TestStatefulSetsPodsAreCheckedBeforeTheyAreMade(t *testing.T) {
+	t.Parallel()
+	made := func(change func(*appsv1.StatefulSetSpec)) *appsv1.StatefulSet {
+		s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Selector: selecting("web"), Template: template(), ServiceName: "web"}}
+		change(&s.Spec)
+		defaultStatefulSet(s)
+		return s
+	}
+	nameless := func(spec *appsv1.StatefulSetSpec) { spec.Template.Spec.Containers[0].Name = "" }
+	claim := func(spec *appsv1.StatefulSetSpec) {
+		spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+	}
+	const noName = "spec.template.spec.containers[0].name: Required value"
+	expect(t, validateStatefulSet(nil, made(nameless)), noName)
+	expect(t, validateStatefulSet(nil, made(claim)),
+		"spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required",
+		"spec.volumeClaimTemplates[0].spec.resources[storage]: Required value")
+	expect(t, validateStatefulSet(nil, made(func(spec *appsv1.StatefulSetSpec) {
+		spec.Template.Spec.Hostname, spec.Template.Spec.Subdomain = "-", "-" // the controller gives both
+	})))
+	expect(t, validateStatefulSetUpdate(nil, made(nameless), made(func(*appsv1.StatefulSetSpec) {})), noName)
+	scaled := made(nameless)
+	scaled.Spec.Replicas = ptr.To[int32](3)
+	expect(t, validateStatefulSetUpdate(nil, scaled, made(nameless)))
+	grown := made(claim)
+	grown.Spec.Replicas = ptr.To[int32](3)
+	expect(t, validateStatefulSetUpdate(nil, grown, made(claim)))
 }
 
 func TestDaemonSetsSurgeOrGiveWay(t *testing.T) {
