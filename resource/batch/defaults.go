@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"maps"
 	"math"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -23,7 +22,7 @@ func defaultJob(job *batchv1.Job) {
 	}
 	setIfNil(&spec.BackoffLimit, 6)
 	if labels := spec.Template.Labels; len(labels) > 0 && len(job.Labels) == 0 {
-		job.Labels = maps.Clone(labels)
+		job.Labels = labels // the same map: what prepareJob adds to the one it adds to the other
 	}
 	setIfNil(&spec.CompletionMode, batchv1.NonIndexedCompletion)
 	setIfNil(&spec.Suspend, false)

@@ -1,6 +1,8 @@
 package batch
 
 import (
+	"maps"
+	"reflect"
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -54,6 +56,10 @@ func prepareJob(_ *resource.Request, job *batchv1.Job) {
 	}
 	if _, ok := job.Spec.Selector.MatchLabels[batchv1.ControllerUidLabel]; !ok {
 		job.Spec.Selector.MatchLabels[batchv1.ControllerUidLabel] = string(job.UID)
+	}
+	// A job without labels of its own has its template's, also those that it was given here.
+	if len(job.Labels) == 0 || reflect.ValueOf(job.Labels).UnsafePointer() == reflect.ValueOf(labels).UnsafePointer() {
+		job.Labels = maps.Clone(labels)
 	}
 }
 

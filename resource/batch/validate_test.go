@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -164,6 +165,30 @@ func TestJobDefaults(t *testing.T) {
 	defaultJob(perIndex)
 	if *perIndex.Spec.BackoffLimit != 1<<31-1 || *perIndex.Spec.Completions != 1 {
 		t.Errorf("got %+v", perIndex.Spec)
+	}
+}
+
+// TestJobsShareLabelsWithTheirTemplate, if they bring none of their own: kubectl get jobs -l job-name=work relies on it.
+func TestJobsShareLabelsWithTheirTemplate(t *testing.T) {
+	t.Parallel()
+	made := func(own, templates map[string]string) map[string]string {
+		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "work", UID: "u1", Labels: own}}
+		job.Spec.Template.Labels = templates
+		defaultJob(job)
+		prepareJob(nil, job)
+		return job.Labels
+	}
+	generated := map[string]string{"job-name": "work", batchv1.JobNameLabel: "work", "controller-uid": "u1", batchv1.ControllerUidLabel: "u1"}
+	with := maps.Clone(generated)
+	with["app"] = "a"
+	for name, test := range map[string]struct{ own, templates, want map[string]string }{
+		"no labels at all":  {nil, nil, generated},
+		"only a template's": {nil, map[string]string{"app": "a"}, with},
+		"its own":           {map[string]string{"app": "a"}, map[string]string{"app": "a"}, map[string]string{"app": "a"}},
+	} {
+		if got := made(test.own, test.templates); !maps.Equal(got, test.want) {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
