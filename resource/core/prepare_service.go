@@ -37,6 +37,11 @@ func hasNodePorts(s *corev1.Service) bool {
 	return false
 }
 
+// mayHaveNodePorts is also true of one that wants no new node ports: it keeps those that it has.
+func mayHaveNodePorts(s *corev1.Service) bool {
+	return s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer
+}
+
 func hasHealthPort(s *corev1.Service) bool {
 	return s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 }
@@ -55,7 +60,7 @@ func dropOtherTypes(service, old *corev1.Service) {
 			now.IPFamilyPolicy = nil
 		}
 	}
-	if hasNodePorts(old) && !hasNodePorts(service) && sameNodePorts(service, old) {
+	if mayHaveNodePorts(old) && !mayHaveNodePorts(service) && sameNodePorts(service, old) {
 		for i := range now.Ports {
 			now.Ports[i].NodePort = 0
 		}
