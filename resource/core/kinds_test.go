@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -130,6 +131,17 @@ func TestServicesKeepWhatTheyWereGiven(t *testing.T) {
 			t.Errorf("kept: %+v", s.Spec)
 		}
 	})
+	t.Run("node ports stay when no more are wanted", func(t *testing.T) {
+		t.Parallel()
+		old := goodService()
+		old.Spec.Type, old.Spec.Ports[0].NodePort = corev1.ServiceTypeLoadBalancer, 30080
+		defaultService(old)
+		s := old.DeepCopy()
+		s.Spec.AllocateLoadBalancerNodePorts = ptr.To(false)
+		if errs := update(s, old); len(errs) > 0 || s.Spec.Ports[0].NodePort != 30080 {
+			t.Errorf("%v, %+v", errs, s.Spec)
+		}
+	})
 	t.Run("node ports go with their type", func(t *testing.T) {
 		t.Parallel()
 		old := goodService()
@@ -198,12 +210,52 @@ func TestClaimsGrowOnly(t *testing.T) {
 	expect(t, validateClaimUpdate(nil, claim("8Gi"), claim("10Gi")))
 	expect(t, validateClaimUpdate(nil, claim("5Gi"), claim("10Gi")),
 		"spec.resources.requests.storage: Forbidden: field can not be less than status.capacity")
+	pending := claim("5Gi")
+	pending.Status.Phase = corev1.ClaimPending
+	fast := pending.DeepCopy()
+	fast.Spec.VolumeAttributesClassName = ptr.To("fast")
+	expect(t, validateClaimUpdate(nil, fast, pending),
+		"spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
 	other := claim("5Gi")
 	other.Spec.VolumeName = "w"
 	expect(t, validateClaimUpdate(nil, other, claim("5Gi")),
 		"spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
 	expect(t, validateClaim(nil, &corev1.PersistentVolumeClaim{}),
 		"spec.accessModes: Required value: at least 1 access mode is required", "spec.resources[storage]: Required value")
+}
+
+// TestClaimsHaveSourcesThatCanBe: what the older of the two fields cannot mean is dropped, as it always was; the newer one is taken at its
+// word, but does not reach into other namespaces.
+func TestClaimsHaveSourcesThatCanBe(t *testing.T) {
+	t.Parallel()
+	snapshots, other := ptr.To("snapshot.storage.k8s.io"), ptr.To("populate.example.com")
+	local := func(group *string, kind string) *corev1.TypedLocalObjectReference {
+		return &corev1.TypedLocalObjectReference{APIGroup: group, Kind: kind, Name: "s"}
+	}
+	reference := func(group *string, kind string, namespace *string) *corev1.TypedObjectReference {
+		return &corev1.TypedObjectReference{APIGroup: group, Kind: kind, Name: "s", Namespace: namespace}
+	}
+	for name, test := range map[string]struct {
+		source, wantSource *corev1.TypedLocalObjectReference
+		ref, wantRef       *corev1.TypedObjectReference
+	}{
+		"a snapshot":             {source: local(snapshots, "VolumeSnapshot"), wantSource: local(snapshots, "VolumeSnapshot"), wantRef: reference(snapshots, "VolumeSnapshot", nil)},
+		"a claim":                {source: local(nil, "PersistentVolumeClaim"), wantSource: local(nil, "PersistentVolumeClaim"), wantRef: reference(nil, "PersistentVolumeClaim", nil)},
+		"something, the old way": {source: local(other, "Thing")},
+		"something, the new way": {ref: reference(other, "Thing", nil), wantSource: local(other, "Thing"), wantRef: reference(other, "Thing", nil)},
+		"from another namespace": {ref: reference(nil, "PersistentVolumeClaim", ptr.To("elsewhere"))},
+		"both, one too far away": {source: local(other, "Thing"), ref: reference(other, "Thing", ptr.To("elsewhere"))},
+		"nothing":                {},
+	} {
+		claim := &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{DataSource: test.source, DataSourceRef: test.ref}}
+		prepareClaim(nil, claim)
+		if diff := cmp.Diff(test.wantSource, claim.Spec.DataSource); diff != "" {
+			t.Errorf("%s: dataSource (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(test.wantRef, claim.Spec.DataSourceRef); diff != "" {
+			t.Errorf("%s: dataSourceRef (-want +got):\n%s", name, diff)
+		}
+	}
 }
 
 func TestClaimsGrowInKnownSteps(t *testing.T) {

@@ -3,20 +3,39 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/resource"
 )
 
 func prepareClaim(_ *resource.Request, claim *corev1.PersistentVolumeClaim) {
 	claim.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}
+	dropDataSources(&claim.Spec, &corev1.PersistentVolumeClaimSpec{})
 	sameDataSource(&claim.Spec)
 }
 
-func prepareClaimUpdate(_ *resource.Request, claim, old *corev1.PersistentVolumeClaim) {
-	// Clients that know only one of the two fields send it back alone.
-	if claim.Spec.DataSource == nil && old.Spec.DataSource != nil || claim.Spec.DataSourceRef == nil && old.Spec.DataSourceRef != nil {
-		sameDataSource(&claim.Spec)
+// dropDataSources drops what upstream drops, of claims that have not had it: a source in another namespace, which takes a feature that is
+// not turned on by itself, and what cannot be a source where only the older field is set, whose readers never said that it is wrong.
+func dropDataSources(spec, old *corev1.PersistentVolumeClaimSpec) {
+	if ref := spec.DataSourceRef; ref != nil && ptr.Deref(ref.Namespace, "") != "" && old.DataSourceRef == nil {
+		spec.DataSourceRef = nil
 	}
+	if old.DataSource == nil && old.DataSourceRef == nil && spec.DataSourceRef == nil && !claimOrSnapshot(spec.DataSource) {
+		spec.DataSource = nil
+	}
+}
+
+func claimOrSnapshot(source *corev1.TypedLocalObjectReference) bool {
+	if source == nil {
+		return false
+	}
+	group := ptr.Deref(source.APIGroup, "")
+	return source.Kind == "PersistentVolumeClaim" && group == "" || source.Kind == "VolumeSnapshot" && group == "snapshot.storage.k8s.io"
+}
+
+func prepareClaimUpdate(_ *resource.Request, claim, old *corev1.PersistentVolumeClaim) {
+	dropDataSources(&claim.Spec, &old.Spec)
+	sameDataSource(&claim.Spec) // clients that know only one of the two fields send it back alone
 }
 
 func prepareClaimStatus(_ *resource.Request, claim, old *corev1.PersistentVolumeClaim) {

@@ -120,7 +120,9 @@ func validateClaimUpdate(r *resource.Request, claim, old *corev1.PersistentVolum
 		now.Resources.Requests = maps.Clone(now.Resources.Requests)
 		now.Resources.Requests[corev1.ResourceStorage] = before.Resources.Requests[corev1.ResourceStorage]
 	}
-	now.VolumeAttributesClassName = before.VolumeAttributesClassName
+	if claim.Status.Phase == corev1.ClaimBound {
+		now.VolumeAttributesClassName = before.VolumeAttributesClassName
+	}
 	if !apiequality.Semantic.DeepEqual(*now, *before) {
 		errs = append(errs, field.Forbidden(specPath, "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n"+
 			diff.Diff(*before, *now)))
