@@ -22,8 +22,8 @@ func deploymentColumns() []resource.Column[*appsv1.Deployment] {
 		resource.Text("Ready", "Number of the pod with ready state", func(d *appsv1.Deployment) string {
 			return fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, ptr.Deref(d.Spec.Replicas, 1))
 		}),
-		{Name: "Up-to-date", Description: doc["updatedReplicas"], Value: func(d *appsv1.Deployment) any { return int64(d.Status.UpdatedReplicas) }}, // a number, called a string
-		resource.Number("Available", doc["availableReplicas"], func(d *appsv1.Deployment) int64 { return int64(d.Status.AvailableReplicas) }),
+		{Name: "Up-to-date", Description: doc["updatedReplicas"], Value: func(d *appsv1.Deployment) any { return int64(d.Status.UpdatedReplicas) }},    // a number, called a string
+		{Name: "Available", Description: doc["availableReplicas"], Value: func(d *appsv1.Deployment) any { return int64(d.Status.AvailableReplicas) }}, // this one too
 		resource.Age[*appsv1.Deployment](),
 	}, core.TemplateColumns(func(d *appsv1.Deployment) *corev1.PodSpec { return &d.Spec.Template.Spec })...)
 	return append(columns, selector(func(d *appsv1.Deployment) *metav1.LabelSelector { return d.Spec.Selector }))

@@ -9,6 +9,10 @@ import (
 // templates: a template that is stored keeps what its author wrote.
 func defaultPod(pod *corev1.Pod) {
 	DefaultPodSpec(&pod.Spec)
+	// In templates a negative time stays as it is.
+	if grace := pod.Spec.TerminationGracePeriodSeconds; grace != nil && *grace < 0 {
+		pod.Spec.TerminationGracePeriodSeconds = ptr.To[int64](1)
+	}
 	if pod.Spec.EnableServiceLinks == nil {
 		pod.Spec.EnableServiceLinks = ptr.To(corev1.DefaultEnableServiceLinks)
 	}

@@ -50,6 +50,33 @@ func TestClassesOfService(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotTurnedOnIsDropped, and leaves nothing behind that would look like a change.
+func TestWhatIsNotTurnedOnIsDropped(t *testing.T) {
+	t.Parallel()
+	pod := &corev1.Pod{Spec: corev1.PodSpec{
+		TerminationGracePeriodSeconds: ptr.To[int64](-1), SchedulingGroup: &corev1.PodSchedulingGroup{},
+		Containers: []corev1.Container{
+			{Name: "a", Lifecycle: &corev1.Lifecycle{StopSignal: ptr.To(corev1.SIGINT)}},
+			{Name: "b", Lifecycle: &corev1.Lifecycle{StopSignal: ptr.To(corev1.SIGINT), PreStop: &corev1.LifecycleHandler{}}},
+			{Name: "c", Lifecycle: &corev1.Lifecycle{}},
+		},
+		Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{}}, {PodCertificate: &corev1.PodCertificateProjection{}},
+		}}}}},
+	}}
+	defaultPod(pod)
+	spec := &pod.Spec
+	if spec.Containers[0].Lifecycle != nil || spec.Containers[1].Lifecycle.StopSignal != nil || spec.Containers[2].Lifecycle == nil {
+		t.Errorf("lifecycles: %+v", spec.Containers)
+	}
+	if diff := cmp.Diff([]corev1.VolumeProjection{{}, {}}, spec.Volumes[0].Projected.Sources); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+	if spec.SchedulingGroup != nil || *spec.TerminationGracePeriodSeconds != 1 {
+		t.Errorf("got %+v", spec)
+	}
+}
+
 func TestPodDefaults(t *testing.T) {
 	t.Parallel()
 	pod := &corev1.Pod{Spec: corev1.PodSpec{

@@ -24,21 +24,36 @@ func preparePod(r *resource.Request, pod *corev1.Pod) {
 	mergeMatchLabelKeys(pod)
 }
 
-// dropUnserved drops the fields of alpha features, which upstream drops as well where they are not turned on.
+// dropUnserved drops the fields of features that upstream does not turn on by itself, as upstream does.
 func dropUnserved(spec *corev1.PodSpec) {
 	spec.SchedulingGroup = nil
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
-			if list[i].Lifecycle != nil {
-				list[i].Lifecycle.StopSignal = nil
-			}
+			list[i].Lifecycle = withoutStopSignal(list[i].Lifecycle)
 		}
 	}
 	for i := range spec.EphemeralContainers {
-		if spec.EphemeralContainers[i].Lifecycle != nil {
-			spec.EphemeralContainers[i].Lifecycle.StopSignal = nil
+		spec.EphemeralContainers[i].Lifecycle = withoutStopSignal(spec.EphemeralContainers[i].Lifecycle)
+	}
+	for i := range spec.Volumes {
+		if projected := spec.Volumes[i].Projected; projected != nil {
+			for j := range projected.Sources {
+				projected.Sources[j].ClusterTrustBundle, projected.Sources[j].PodCertificate = nil, nil
+			}
 		}
 	}
+}
+
+// withoutStopSignal is a lifecycle without it, nil if there was nothing else.
+func withoutStopSignal(l *corev1.Lifecycle) *corev1.Lifecycle {
+	if l == nil || l.StopSignal == nil {
+		return l
+	}
+	l.StopSignal = nil
+	if *l == (corev1.Lifecycle{}) {
+		return nil
+	}
+	return l
 }
 
 func preparePodUpdate(_ *resource.Request, pod, old *corev1.Pod) { pod.Status = old.Status }

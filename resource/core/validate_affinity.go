@@ -152,11 +152,16 @@ func LabelSelector(selector *metav1.LabelSelector, path *field.Path) field.Error
 	return metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, path)
 }
 
-func topologyKey(key string, path *field.Path) field.ErrorList {
+// keyGiven is all that upstream asks of the topology key of a spread constraint.
+func keyGiven(key string, path *field.Path) field.ErrorList {
 	if key == "" {
 		return field.ErrorList{field.Required(path, "can not be empty")}
 	}
-	return metav1validation.ValidateLabelName(key, path)
+	return nil
+}
+
+func topologyKey(key string, path *field.Path) field.ErrorList {
+	return append(keyGiven(key, path), metav1validation.ValidateLabelName(key, path)...)
 }
 
 // matchLabelKeys checks keys that were turned into requirements when the pod was created: each may stand in the

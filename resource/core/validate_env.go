@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -107,10 +108,10 @@ func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
 			errs = append(errs, invalidEach(at.Child("prefix"), s.Prefix, validation.IsRelaxedEnvVarName(s.Prefix))...)
 		}
 		if s.ConfigMapRef != nil {
-			errs = append(errs, given(s.ConfigMapRef.Name, at.Child("configMapRef", "name"))...)
+			errs = append(errs, sourceName(s.ConfigMapRef.Name, at.Child("configMapRef", "name"))...)
 		}
 		if s.SecretRef != nil {
-			errs = append(errs, given(s.SecretRef.Name, at.Child("secretRef", "name"))...)
+			errs = append(errs, sourceName(s.SecretRef.Name, at.Child("secretRef", "name"))...)
 		}
 		switch countSet(*s) {
 		case 0:
@@ -121,6 +122,14 @@ func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
 		}
 	}
 	return errs
+}
+
+// sourceName checks the name of a ConfigMap or Secret; it may end like a prefix of one.
+func sourceName(name string, path *field.Path) field.ErrorList {
+	if name == "" {
+		return given(name, path)
+	}
+	return invalidEach(path, name, apivalidation.NameIsDNSSubdomain(name, true))
 }
 
 // subscripted splits metadata.labels['key'].

@@ -154,13 +154,17 @@ func checkCSIOfPV(v *corev1.CSIPersistentVolumeSource, path *field.Path) field.E
 		ref  *corev1.SecretReference
 	}{
 		{"controllerPublishSecretRef", v.ControllerPublishSecretRef}, {"controllerExpandSecretRef", v.ControllerExpandSecretRef},
-		{"nodePublishSecretRef", v.NodePublishSecretRef}, {"nodeExpandSecretRef", v.NodeExpandSecretRef}, {"nodeStageSecretRef", v.NodeStageSecretRef},
+		{"nodePublishSecretRef", v.NodePublishSecretRef}, {"nodeExpandSecretRef", v.NodeExpandSecretRef}, // nodeStageSecretRef is not checked upstream
 	} {
 		if secret.ref == nil {
 			continue
 		}
 		at := path.Child(secret.name)
-		errs = append(errs, given(secret.ref.Name, at.Child("name"))...)
+		if secret.ref.Name == "" {
+			errs = append(errs, field.Required(at.Child("name"), ""))
+		} else {
+			errs = append(errs, DNSSubdomain(secret.ref.Name, at.Child("name"))...)
+		}
 		if secret.ref.Namespace == "" {
 			errs = append(errs, field.Required(at.Child("namespace"), ""))
 		} else {

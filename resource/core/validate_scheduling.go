@@ -70,7 +70,7 @@ func topologySpread(list []corev1.TopologySpreadConstraint, path *field.Path) fi
 		if c.MaxSkew <= 0 {
 			errs = append(errs, field.Invalid(at.Child("maxSkew"), c.MaxSkew, notPositive))
 		}
-		errs = append(errs, topologyKey(c.TopologyKey, at.Child("topologyKey"))...)
+		errs = append(errs, keyGiven(c.TopologyKey, at.Child("topologyKey"))...)
 		errs = append(errs, oneOfIfSet(&c.WhenUnsatisfiable, at.Child("whenUnsatisfiable"), corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 		for _, other := range list[i+1:] {
 			if other.TopologyKey == c.TopologyKey && other.WhenUnsatisfiable == c.WhenUnsatisfiable {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	validation "k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/septet-io/septet/apiserver/admission"
@@ -112,6 +113,9 @@ func New(env *Env, enable, disable []string) ([]admission.Plugin, error) {
 func is(a *admission.Attributes, group, resource, subresource string) bool {
 	return a.Resource.Group == group && a.Resource.Resource == resource && a.Subresource == subresource
 }
+
+// named says whether there can be an object of that name. Nobody needs to be asked for others, nor can be: they do not fit into a URL.
+func named(name string) bool { return len(validation.IsValidPathSegmentName(name)) == 0 }
 
 // forbidden refuses a request, by the name that the object has or is to be generated from.
 func forbidden(a *admission.Attributes, why error) error {

@@ -65,7 +65,7 @@ func (p *priorities) compute(ctx context.Context, a *admission.Attributes, pod *
 	class := p.byDefault()
 	if name := pod.Spec.PriorityClassName; name != "" {
 		var err error
-		if class, err = p.lister.Get(name); apierrors.IsNotFound(err) {
+		if class, err = p.lister.Get(name); apierrors.IsNotFound(err) && named(name) {
 			class, err = p.env.Set.SchedulingV1().PriorityClasses().Get(ctx, name, metav1.GetOptions{})
 		}
 		if apierrors.IsNotFound(err) {

@@ -34,7 +34,7 @@ func (r *runtimes) of(ctx context.Context, a *admission.Attributes, pod *corev1.
 	}
 	name := *pod.Spec.RuntimeClassName
 	class, err := r.lister.Get(name)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) && named(name) {
 		class, err = r.env.Set.NodeV1().RuntimeClasses().Get(ctx, name, metav1.GetOptions{})
 	}
 	if apierrors.IsNotFound(err) {
@@ -103,8 +103,8 @@ func (r *runtimes) validate(ctx context.Context, a *admission.Attributes) error 
 		return err
 	}
 	if class == nil || class.Overhead == nil {
-		if len(pod.Spec.Overhead) > 0 {
-			return forbidden(a, errors.New("pod rejected: Overhead set without corresponding RuntimeClass defined Overhead"))
+		if pod.Spec.Overhead != nil {
+			return forbidden(a, errors.New("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"))
 		}
 		return nil
 	}

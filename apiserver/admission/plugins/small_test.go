@@ -47,7 +47,7 @@ func TestRuntimeClasses(t *testing.T) {
 		"none":             {of("", nil), ""},
 		"unknown":          {of("gone", nil), `pods "p" is forbidden: pod rejected: RuntimeClass "gone" not found`},
 		"known":            {of("vm", nil), ""},
-		"own overhead":     {of("", func(p *corev1.Pod) { p.Spec.Overhead = amounts("cpu", "1") }), "pod rejected: Overhead set without corresponding RuntimeClass defined Overhead"},
+		"own overhead":     {of("", func(p *corev1.Pod) { p.Spec.Overhead = amounts("cpu", "1") }), "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"},
 		"another overhead": {of("vm", func(p *corev1.Pod) { p.Spec.Overhead = amounts("cpu", "1") }), "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"},
 		"another node": {of("vm", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"vm": "no"} }),
 			"conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no"},

@@ -19,7 +19,7 @@ func podTopologyLabels(env *Env) (admission.Plugin, error) {
 	lister := env.Set.Informers.Core().V1().Nodes().Lister()
 	label := func(ctx context.Context, a *admission.Attributes, name string, meta *metav1.ObjectMeta) error {
 		node, err := lister.Get(name)
-		if apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) && named(name) {
 			node, err = env.Set.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		}
 		if apierrors.IsNotFound(err) {
