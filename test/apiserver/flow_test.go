@@ -60,10 +60,11 @@ func TestEveryClusterHasUpstreamsFlowSchemas(t *testing.T) {
 	if dump := s.Do("GET", "/debug/api_priority_and_fairness/dump_priority_levels", "").Body; !strings.Contains(dump, "workload-high") {
 		t.Errorf("dump: %s", dump)
 	}
-	if metrics := s.Do("GET", "/metrics", "").Body; !strings.Contains(metrics, `apiserver_flowcontrol_nominal_limit_seats{priority_level="workload-low"} 245`) ||
-		!strings.Contains(metrics, `apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"}`) {
-		t.Error("metrics lack the levels")
-	}
+	eventually(t, "metrics of the levels as they are now", func() bool {
+		metrics := s.Do("GET", "/metrics", "").Body
+		return strings.Contains(metrics, `apiserver_flowcontrol_nominal_limit_seats{priority_level="workload-low"} 245`) &&
+			strings.Contains(metrics, `apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"}`)
+	})
 }
 
 // TestRequestsAreClassified by new FlowSchemas and levels, and answers name both.
