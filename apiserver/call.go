@@ -62,6 +62,20 @@ func (r *recorder) Write(bytes []byte) (int, error) {
 	return n, err
 }
 
+// WriteParts is Write of several parts, see request.WriteParts.
+func (r *recorder) WriteParts(parts ...[]byte) error {
+	if r.code == 0 {
+		r.begin(http.StatusOK)
+	}
+	for _, part := range parts {
+		if r.record != nil {
+			r.record.Wrote(part)
+		}
+		r.size += int64(len(part))
+	}
+	return request.WriteParts(r.ResponseWriter, parts...)
+}
+
 // Unwrap lets http.ResponseController reach what is below.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 

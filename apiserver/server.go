@@ -22,6 +22,7 @@ import (
 	"github.com/septet-io/septet/apiserver/crd"
 	"github.com/septet-io/septet/apiserver/discovery"
 	"github.com/septet-io/septet/apiserver/flow"
+	"github.com/septet-io/septet/apiserver/h2"
 	"github.com/septet-io/septet/apiserver/openapi"
 	"github.com/septet-io/septet/apiserver/request"
 	"github.com/septet-io/septet/apiserver/rest"
@@ -292,6 +293,11 @@ func pause(d time.Duration) {
 	}
 }
 
+const (
+	idleTimeout = 90 * time.Second
+	maxHeader   = 1 << 20
+)
+
 // httpServer has bounds for what a client may take: header size, idle time, streams.
 func (s *Server) httpServer() *http.Server {
 	streams := s.config.MaxStreams
@@ -301,10 +307,13 @@ func (s *Server) httpServer() *http.Server {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(!s.config.NoHTTP2)
-	return &http.Server{
+	server := &http.Server{
 		Handler: s, TLSConfig: s.tls(), Protocols: protocols,
-		ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerStream: 256 << 10},
-		ErrorLog: serveErrors,
+		ReadHeaderTimeout: 32 * time.Second, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: serveErrors,
 	}
+	if !s.config.NoHTTP2 {
+		second := &h2.Server{MaxStreams: streams, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: serveErrors}
+		second.Configure(server)
+	}
+	return server
 }

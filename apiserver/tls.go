@@ -14,6 +14,7 @@ func (s *Server) tls() *tls.Config {
 	if s.config.TLS != nil {
 		config = s.config.TLS.Clone()
 	}
+	config.DynamicRecordSizingDisabled = true // large records from the start
 	config.NextProtos, config.GetCertificate = []string{"h2", "http/1.1"}, s.config.GetCertificate
 	if s.config.NoHTTP2 {
 		config.NextProtos = []string{"http/1.1"}

@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/binary"
 	"net/http"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -53,32 +54,46 @@ func (f *framer) contentType() string {
 	return request.MediaTypes[f.accept.Format] + ";stream=watch"
 }
 
-// append writes one event as a frame.
-func (f *framer) append(to []byte, event *store.Event) ([]byte, error) {
+// frame is an event as it is sent, in three parts so that the object's bytes need not be copied. They are valid until the next one
+// is made.
+type frame struct{ head, object, tail []byte }
+
+// whole returns the frame in one piece of its own.
+func (f frame) whole() []byte { return slices.Concat(f.head, f.object, f.tail) }
+
+// heads begin the JSON of events.
+var heads = func() map[watch.EventType][]byte {
+	all := map[watch.EventType][]byte{}
+	for _, kind := range []watch.EventType{watch.Added, watch.Modified, watch.Deleted, watch.Bookmark, watch.Error} {
+		all[kind] = []byte(`{"type":"` + string(kind) + `","object":`)
+	}
+	return all
+}()
+
+var tail, messageTail = []byte("}\n"), []byte("}")
+
+// frame makes the frame of an event. What is not shared lies in scratch, which is used again for the next one.
+func (f *framer) frame(event *store.Event, scratch *[]byte) (frame, error) {
+	*scratch = (*scratch)[:0]
 	if f.accept.Format == request.Protobuf {
-		return f.appendProtobuf(to, event)
+		return f.protobuf(event, scratch)
 	}
-	to = append(append(append(to, `{"type":"`...), event.Type...), `","object":`...)
-	var err error
-	if to, err = f.appendObject(to, event); err != nil {
-		return nil, err
-	}
+	object, err := f.object(event, scratch)
 	if f.message {
-		return append(to, '}'), nil
+		return frame{heads[event.Type], object, messageTail}, err
 	}
-	return append(to, '}', '\n'), nil
+	return frame{heads[event.Type], object, tail}, err
 }
 
-func (f *framer) appendObject(to []byte, event *store.Event) ([]byte, error) {
+func (f *framer) object(event *store.Event, scratch *[]byte) (object []byte, err error) {
 	switch {
 	case event.Type == watch.Error:
-		bytes, err := marshalStatus(event.Err)
-		return append(to, bytes...), err
+		return marshalStatus(event.Err)
 	case f.table != nil:
-		return f.appendTable(to, event)
+		*scratch, err = f.appendTable(*scratch, event)
+		return *scratch, err
 	}
-	bytes, err := f.item(event).Encoded(f.r.forms[formOf(f.accept)])
-	return append(to, bytes...), err
+	return f.item(event).Encoded(f.r.forms[formOf(f.accept)])
 }
 
 // appendTable writes an event as a Table of one row; only the first has the columns.
@@ -112,19 +127,19 @@ func (f *framer) item(event *store.Event) *store.Item {
 	return &store.Item{Object: obj, Revision: event.Item.Revision}
 }
 
-// appendProtobuf writes four bytes of length, then a WatchEvent: field 1 its type, field 2 a RawExtension whose field 1
+// protobuf makes four bytes of length, then a WatchEvent: field 1 its type, field 2 a RawExtension whose field 1
 // is an object in its envelope.
-func (f *framer) appendProtobuf(to []byte, event *store.Event) ([]byte, error) {
+func (f *framer) protobuf(event *store.Event, scratch *[]byte) (frame, error) {
 	gvk, raw, err := f.protobufObject(event)
 	if err != nil {
-		return nil, err
+		return frame{}, err
 	}
-	head := getBuffer()
-	defer putBuffer(head)
-	*head = request.AppendEnvelopeHead(*head, gvk, len(raw))
-	object := len(*head) + len(raw) + len(request.EnvelopeTail)
+	envelope := request.AppendEnvelopeHead(*scratch, gvk, len(raw))
+	object := len(envelope) + len(raw) + len(request.EnvelopeTail)
 	extension := 1 + varintLen(object) + object
 	size := 2 + len(event.Type) + 1 + varintLen(extension) + extension
+	// The head goes behind its envelope's, whose length it must know.
+	to := envelope
 	if !f.message {
 		to = binary.BigEndian.AppendUint32(to, uint32(size))
 	}
@@ -132,10 +147,12 @@ func (f *framer) appendProtobuf(to []byte, event *store.Event) ([]byte, error) {
 	to = append(to, event.Type...)
 	to = request.AppendVarint(append(to, 0x12), uint64(extension))
 	to = request.AppendVarint(append(to, 0x0a), uint64(object))
-	to = append(to, *head...)
-	to = append(to, raw...)
-	return append(to, request.EnvelopeTail...), nil
+	to = append(to, to[:len(envelope)]...)
+	*scratch = to
+	return frame{to[len(envelope):], raw, envelopeTail}, nil
 }
+
+var envelopeTail = []byte(request.EnvelopeTail)
 
 func (f *framer) protobufObject(event *store.Event) (schema.GroupVersionKind, []byte, error) {
 	if event.Type == watch.Error {

@@ -72,19 +72,11 @@ func (r *Resource) watchStream(ctx context.Context, w http.ResponseWriter, watch
 	if err := flush.Flush(); err != nil {
 		return wentAway(err)
 	}
-	return r.pump(ctx, watcher, frames, func(bytes []byte, last bool) error {
-		if _, err := w.Write(bytes); err != nil {
-			return err
-		}
-		if last {
-			return flush.Flush()
-		}
-		return nil
-	})
+	return r.pump(ctx, watcher, frames, w, flush.Flush)
 }
 
-// pump hands frames of all events to send until the watch ends. last marks the end of what is at hand: time to flush.
-func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *framer, send func(bytes []byte, last bool) error) error {
+// pump writes frames of all events until the watch ends, and flushes when it has written all that is at hand.
+func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *framer, w http.ResponseWriter, flush func() error) error {
 	if !frames.initial {
 		request.From(ctx).Begun()
 	}
@@ -94,7 +86,10 @@ func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *fram
 			if !open {
 				return nil
 			}
-			if err := r.sendBatches(batch, watcher, frames, send); err != nil {
+			if err := r.sendBatches(batch, watcher, frames, w); err != nil {
+				return wentAway(err)
+			}
+			if err := flush(); err != nil {
 				return wentAway(err)
 			}
 			if frames.initial { // what there was at the beginning ends with a bookmark, so something comes
@@ -109,22 +104,19 @@ func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *fram
 	}
 }
 
-// sendBatches writes a batch and those that came meanwhile, then flushes once.
-func (r *Resource) sendBatches(batch []store.Event, watcher store.Watcher, frames *framer, send func([]byte, bool) error) error {
-	buffer := getBuffer()
-	defer putBuffer(buffer)
+// sendBatches writes a batch and those that came meanwhile.
+func (r *Resource) sendBatches(batch []store.Event, watcher store.Watcher, frames *framer, w http.ResponseWriter) error {
+	scratch := getBuffer()
+	defer putBuffer(scratch)
 	for {
 		for i := range batch {
-			var err error
-			if *buffer, err = frames.append(*buffer, &batch[i]); err != nil {
+			frame, err := frames.frame(&batch[i], scratch)
+			if err != nil {
 				klog.ErrorS(err, "Cannot encode a watch event", "resource", r.Kind.Resource)
 				return err
 			}
-			if len(*buffer) >= outputSize {
-				if err := send(*buffer, false); err != nil {
-					return err
-				}
-				*buffer = (*buffer)[:0]
+			if err := request.WriteParts(w, frame.head, frame.object, frame.tail); err != nil {
+				return err
 			}
 		}
 		select {
@@ -135,7 +127,7 @@ func (r *Resource) sendBatches(batch []store.Event, watcher store.Watcher, frame
 			}
 		default:
 		}
-		return send(*buffer, true)
+		return nil
 	}
 }
 
@@ -164,6 +156,8 @@ func (r *Resource) watchSocket(ctx context.Context, w http.ResponseWriter, req *
 		kind = websocket.BinaryMessage
 	}
 	frames.message = true
+	scratch := getBuffer()
+	defer putBuffer(scratch)
 	for {
 		select {
 		case batch, open := <-watcher.Events():
@@ -171,11 +165,11 @@ func (r *Resource) watchSocket(ctx context.Context, w http.ResponseWriter, req *
 				return nil
 			}
 			for i := range batch {
-				bytes, err := frames.append(nil, &batch[i])
+				frame, err := frames.frame(&batch[i], scratch)
 				if err != nil {
 					return wentAway(err)
 				}
-				if err := conn.WriteMessage(kind, bytes); err != nil {
+				if err := conn.WriteMessage(kind, frame.whole()); err != nil {
 					return wentAway(err)
 				}
 			}
