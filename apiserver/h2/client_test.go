@@ -3,6 +3,7 @@ package h2_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ func start(t *testing.T, server *h2.Server, handler http.HandlerFunc) (*httptest
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
 	s.EnableHTTP2 = true
+	s.Listener = h2.Listen(s.Listener)
 	server.Configure(s.Config)
 	s.StartTLS()
 	t.Cleanup(s.Close)
@@ -93,6 +95,10 @@ func TestAnswers(t *testing.T) {
 				panic(fmt.Sprint("a body of 204: ", err))
 			}
 		}, 204, "", 0, nil},
+		{"not modified", "GET", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Etag", "a")
+			w.WriteHeader(304)
+		}, 304, "", 0, map[string]string{"Etag": "a"}},
 		{"connection's fields", "GET", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Keep-Alive", "yes")
 			w.Header().Set("X-Bad", "a\r\nb")
@@ -326,5 +332,97 @@ func TestShutdown(t *testing.T) {
 	}
 	if err := <-down; err != nil {
 		t.Error(err)
+	}
+}
+
+// offerer is request.Offerer.
+type offerer interface {
+	Offer(head, shared, tail []byte) (bool, interface{ Flush() })
+}
+
+// TestOffers: what others add to streams comes in order with what handlers write, and goes out together; what would have to wait is not taken.
+func TestOffers(t *testing.T) {
+	t.Parallel()
+	const streams = 20
+	large := bytes.Repeat([]byte("s"), 40_000) // more than a frame
+	open := make(chan offerer, streams)
+	end := make(chan struct{})
+	s, client := start(t, &h2.Server{}, func(w http.ResponseWriter, r *http.Request) {
+		if taken, _ := w.(offerer).Offer([]byte("too early"), nil, nil); taken {
+			t.Error("taken before the header was sent")
+		}
+		fmt.Fprint(w, "begin ")
+		w.(http.Flusher).Flush()
+		open <- w.(offerer)
+		<-end
+		fmt.Fprint(w, "end")
+	})
+	var answers []*http.Response
+	var outs []offerer
+	for range streams {
+		answer, err := client.Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers, outs = append(answers, answer), append(outs, <-open)
+	}
+	later := map[interface{ Flush() }]bool{}
+	head := []byte("head ")
+	for _, out := range outs {
+		taken, flusher := out.Offer(head, large, []byte(" tail "))
+		if !taken {
+			t.Fatal("not taken, though there is room")
+		}
+		if flusher != nil {
+			later[flusher] = true
+		}
+	}
+	copy(head, "XXXXX") // it was copied
+	if len(later) > 1 {
+		t.Errorf("%d have to be flushed for one connection", len(later))
+	}
+	for flusher := range later {
+		flusher.Flush()
+	}
+	close(end)
+	for _, answer := range answers {
+		if got, want := read(t, answer, nil), "begin head "+string(large)+" tail end"; got != want {
+			t.Errorf("%d bytes, want %d", len(got), len(want))
+		}
+	}
+	if taken, _ := outs[0].Offer([]byte("too late"), nil, nil); taken {
+		t.Error("taken after the end")
+	}
+}
+
+// TestOtherProtocols: HTTP/1.1 is net/http's as before, on the same port, and handlers see clients' certificates in both.
+func TestOtherProtocols(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Proto, len(r.TLS.PeerCertificates))
+	}))
+	s.EnableHTTP2 = true
+	s.Listener = h2.Listen(s.Listener)
+	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2", "http/1.1"}}
+	(&h2.Server{}).Configure(s.Config)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		transport := s.Client().Transport.(*http.Transport).Clone()
+		transport.TLSClientConfig.Certificates = s.TLS.Certificates
+		transport.TLSClientConfig.NextProtos = nil
+		transport.Protocols = &http.Protocols{}
+		transport.Protocols.SetHTTP1(protocol == "HTTP/1.1")
+		transport.Protocols.SetHTTP2(protocol == "HTTP/2.0")
+		t.Cleanup(transport.CloseIdleConnections)
+		answer, err := (&http.Client{Transport: transport}).Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if want := protocol + "1"; err != nil || string(body) != want {
+			t.Errorf("%q, %v; want %q", body, err, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -19,7 +20,8 @@ import (
 // for its handler, which writes for itself (output.go).
 type conn struct {
 	server  *Server
-	secure  *tls.Conn
+	secure  net.Conn // TLS
+	under   net.Conn // below it
 	state   tls.ConnectionState
 	remote  string
 	handler http.Handler
@@ -30,6 +32,7 @@ type conn struct {
 	framer *http2.Framer
 	// waiting is a request that is not handled yet, since its body is about to be read.
 	waiting *stream
+	bother  bother
 
 	mu      sync.Mutex // guards what follows, and all of stream but what says otherwise
 	streams map[uint32]*stream
@@ -37,12 +40,16 @@ type conn struct {
 	running int    // handlers, also of streams that the client has reset
 	idle    *time.Timer
 	idled   time.Time // since when there is no stream
-	ending  bool      // GOAWAY was sent
+	ending  bool      // the client was told to open no more streams
+	closing bool      // it was told which was the last
 	failed  error     // nothing can be sent any more
 
 	out  output
 	in   inflow
 	left left
+
+	// lately is when a deadline for writing was set; of who is writing.
+	lately time.Time
 }
 
 // Bounds that the client is told, and those that hold until it has been.
@@ -62,10 +69,10 @@ const (
 	lingering = time.Second
 )
 
-func newConn(s *Server, secure *tls.Conn, handler http.Handler, base context.Context) *conn {
+func newConn(s *Server, secure, under net.Conn, handler http.Handler, base context.Context) *conn {
 	c := &conn{
-		server: s, secure: secure, state: secure.ConnectionState(), remote: secure.RemoteAddr().String(), handler: handler, base: base,
-		streams: map[uint32]*stream{}, reader: bufio.NewReaderSize(secure, readBuffer),
+		server: s, secure: secure, under: under, remote: secure.RemoteAddr().String(), handler: handler, base: base,
+		streams: map[uint32]*stream{}, reader: bufio.NewReaderSize(secure, readBuffer), bother: bother{since: time.Now()},
 	}
 	c.framer = http2.NewFramer(nil, c.reader)
 	c.framer.SetReuseFrames()
@@ -174,7 +181,8 @@ func (c *conn) refuse(err http2.StreamError) {
 	c.flushSoon()
 }
 
-// endGracefully takes no more streams and closes the connection after the last.
+// endGracefully ends the connection with its last request. The client is told to open no more streams, and which was the last when it
+// must have heard of that: so none that was under way is lost (RFC 9113 section 6.8).
 func (c *conn) endGracefully() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,6 +190,23 @@ func (c *conn) endGracefully() {
 		return
 	}
 	c.ending = true
+	c.out.goAway(maxWindow, http2.ErrCodeNo)
+	c.out.ping(farewell, 0)
+	c.flushSoon()
+	time.AfterFunc(lingering, c.takeNoMore)
+}
+
+// farewell is the ping whose answer says that the client knows.
+var farewell = [8]byte{'f', 'a', 'r', 'e', 'w', 'e', 'l', 'l'}
+
+// takeNoMore takes no more streams, and closes the connection after the last.
+func (c *conn) takeNoMore() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.failed != nil {
+		return
+	}
+	c.closing = true
 	c.out.goAway(c.last, http2.ErrCodeNo)
 	c.flushSoon()
 	c.closeIfDone()
@@ -189,7 +214,7 @@ func (c *conn) endGracefully() {
 
 // closeIfDone lets the client read what was sent, and close the connection first.
 func (c *conn) closeIfDone() {
-	if c.ending && len(c.streams) == 0 && c.failed == nil {
+	if c.closing && len(c.streams) == 0 && c.failed == nil {
 		_ = c.secure.SetReadDeadline(time.Now().Add(lingering)) // fails only if it is closed
 	}
 }
@@ -198,7 +223,7 @@ func (c *conn) closeIfDone() {
 // else break the connection before that.
 func (c *conn) lastWords(code http2.ErrCode) {
 	c.mu.Lock()
-	c.ending = true
+	c.ending, c.closing = true, true
 	c.out.goAway(c.last, code)
 	c.flushSoon()
 	c.mu.Unlock()
@@ -228,7 +253,7 @@ func (c *conn) failLocked(err error) {
 	for _, s := range c.streams {
 		c.drop(s, err)
 	}
-	c.out.free()
+	c.out.take().free()
 }
 
 // becomeIdle notes that there is no stream. One timer looks now and then: requests need not touch it.

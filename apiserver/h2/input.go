@@ -13,6 +13,9 @@ func (c *conn) take(frame http2.Frame) error {
 			c.begin()
 		}
 	}
+	if err := c.bear(frame); err != nil {
+		return err
+	}
 	switch f := frame.(type) {
 	case *http2.MetaHeadersFrame:
 		return c.takeHeaders(f)
@@ -34,12 +37,19 @@ func (c *conn) take(frame http2.Frame) error {
 
 func (c *conn) takePing(f *http2.PingFrame) error {
 	if f.IsAck() {
+		if f.Data == farewell {
+			c.mu.Lock()
+			said := c.ending
+			c.mu.Unlock()
+			if said {
+				c.takeNoMore()
+			}
+		}
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out.head(len(f.Data), http2.FramePing, http2.FlagPingAck, 0)
-	c.out.add(f.Data[:])
+	c.out.ping(f.Data, http2.FlagPingAck)
 	c.flushSoon()
 	return nil
 }
@@ -58,6 +68,7 @@ func (c *conn) takeSettings(f *http2.SettingsFrame) error {
 		switch s.ID {
 		case http2.SettingHeaderTableSize:
 			c.out.encoder.SetMaxDynamicTableSize(s.Val)
+			c.out.resized = true
 		case http2.SettingMaxFrameSize:
 			c.out.frameSize = int(s.Val)
 		case http2.SettingInitialWindowSize:
@@ -199,15 +210,21 @@ func (c *conn) takeHeaders(f *http2.MetaHeadersFrame) error {
 	if id <= c.last {
 		return http2.ConnectionError(http2.ErrCodeStreamClosed)
 	}
-	if c.ending {
+	if c.closing {
 		return nil // GOAWAY has told the client to ask elsewhere
 	}
 	c.last = id
 	if most := c.server.maxStreams(); len(c.streams) >= most || c.running >= most {
+		if err := c.bother.add(refusedStream, &c.out); err != nil {
+			return err
+		}
 		return http2.StreamError{StreamID: id, Code: http2.ErrCodeRefusedStream}
 	}
 	s := c.newStream(id)
 	if err := s.open(f); err != nil {
+		if s.cancel != nil {
+			s.cancel()
+		}
 		return err
 	}
 	c.streams[id] = s

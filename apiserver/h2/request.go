@@ -12,17 +12,21 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// blank is what all requests have in common. A copy with its context is all that is made of one.
+var blank = &http.Request{Proto: "HTTP/2.0", ProtoMajor: 2, Body: http.NoBody}
+
 // open makes the request of a stream. Errors are StreamErrors: what is malformed by RFC 9113 section 8.
 func (s *stream) open(f *http2.MetaHeadersFrame) error {
 	malformed := http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
 	header, ok := headerOf(f)
-	if !ok {
+	if !ok || f.PseudoValue("protocol") != "" { // extended CONNECT was not offered
 		return malformed
 	}
-	r := &http.Request{
-		Method: f.PseudoValue("method"), RequestURI: f.PseudoValue("path"), Host: f.PseudoValue("authority"),
-		Proto: "HTTP/2.0", ProtoMajor: 2, Header: header, RemoteAddr: s.c.remote, TLS: &s.c.state, Body: http.NoBody,
-	}
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(s.c.base)
+	r := blank.WithContext(ctx)
+	r.Method, r.RequestURI, r.Host, r.Header = f.PseudoValue("method"), f.PseudoValue("path"), f.PseudoValue("authority"), header
+	r.RemoteAddr, r.TLS = s.c.remote, &s.c.state
 	if r.Host == "" {
 		r.Host = header.Get("Host")
 	}
@@ -46,9 +50,7 @@ func (s *stream) open(f *http2.MetaHeadersFrame) error {
 			delete(header, "Expect")
 		}
 	}
-	var ctx context.Context
-	ctx, s.cancel = context.WithCancel(s.c.base)
-	s.request = r.WithContext(ctx)
+	s.request = r
 	s.response.begins(s.request, f.Truncated)
 	return nil
 }

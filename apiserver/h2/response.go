@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
-	"golang.org/x/net/http2/hpack"
 )
 
 // response is a stream's http.ResponseWriter. Its fields are the handler's, but begun, which conn.mu guards.
@@ -100,7 +99,7 @@ func (w *response) begin(sample []byte, end bool) {
 		s.c.out.field("content-type", http.DetectContentType(sample))
 	}
 	if _, dated := h["Date"]; !dated {
-		s.c.out.field("date", time.Now().UTC().Format(http.TimeFormat))
+		s.c.out.literal("date", time.Now().UTC().Format(http.TimeFormat))
 	}
 	s.c.out.fields(h)
 	s.c.out.headers(s.id, end)
@@ -150,7 +149,7 @@ func (w *response) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.out.size() >= eager {
+	if c.out.bytes >= eager {
 		c.flush()
 	}
 	return len(p), nil
@@ -158,14 +157,9 @@ func (w *response) Write(p []byte) (int, error) {
 
 // WriteParts is Write of one piece that lies in several places; none of them is kept.
 func (w *response) WriteParts(parts ...[]byte) error {
-	size := 0
-	for _, part := range parts {
-		size += len(part)
-	}
 	c := w.s.c
 	c.mu.Lock()
-	if w.begun && w.declared < 0 && !w.bodiless() && w.held() == 0 && w.s.sendParts(size, parts) {
-		w.written += int64(size)
+	if w.streams() && w.s.put(enough, -1, parts...) {
 		c.mu.Unlock()
 		return nil
 	}
@@ -175,6 +169,35 @@ func (w *response) WriteParts(parts ...[]byte) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// streams says that what comes may be sent as it is, with conn.mu held.
+func (w *response) streams() bool {
+	return w.begun && w.declared < 0 && !w.bodiless() && w.held() == 0
+}
+
+// Offer writes one piece unless that takes waiting; only shared is kept, and not copied. See request.Offerer.
+func (w *response) Offer(head, shared, tail []byte) (taken bool, later interface{ Flush() }) {
+	c := w.s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !w.streams() || !w.s.put(enoughLent, 1, head, shared, tail) {
+		return false, nil
+	}
+	if promised := c.promise(); promised != nil {
+		return true, promised
+	}
+	return true, nil
+}
+
+// SetWriteDeadline is how long the client may make the answer wait: see http.ResponseController.
+func (w *response) SetWriteDeadline(deadline time.Time) error {
+	c := w.s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.s.deadline = deadline
+	w.s.changed.Broadcast()
 	return nil
 }
 
@@ -296,40 +319,4 @@ func (w *response) free() {
 		smalls.Put(w.small)
 		w.small = nil
 	}
-}
-
-// status begins a header.
-func (o *output) status(code int) {
-	o.block.Reset()
-	o.field(":status", strconv.Itoa(code))
-}
-
-func (o *output) field(name, value string) {
-	_ = o.encoder.WriteField(hpack.HeaderField{Name: name, Value: value}) // into memory
-}
-
-// fields encodes those of a header that may be sent; nothing in them can end the header early.
-func (o *output) fields(h http.Header) {
-	for key, values := range h {
-		switch key {
-		case "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade":
-			continue
-		}
-		name := lower(key)
-		if !httpguts.ValidHeaderFieldName(name) || strings.HasPrefix(key, http.TrailerPrefix) {
-			continue
-		}
-		for _, value := range values {
-			if httpguts.ValidHeaderFieldValue(value) {
-				o.field(name, value)
-			}
-		}
-	}
-}
-
-// interim sends a header of 1xx.
-func (o *output) interim(stream uint32, status int, h http.Header) {
-	o.status(status)
-	o.fields(h)
-	o.headers(stream, false)
 }

@@ -3,7 +3,7 @@
 // that is there as one. So an answer costs no hand-over between goroutines, and events for a hundred watches of one connection
 // are a few large TLS records. Reading frames and HPACK are golang.org/x/net/http2's.
 //
-// What net/http's own server does and this one does not: server push, priorities, deadlines of a single stream, HTTP/2 without TLS.
+// What net/http's own server does and this one does not: server push, priorities, deadlines for reading a single stream, HTTP/2 without TLS.
 package h2
 
 import (
@@ -25,8 +25,13 @@ type Server struct {
 	MaxHeaderBytes int
 	// IdleTimeout is after how long a connection without requests is closed; never if zero.
 	IdleTimeout time.Duration
+	// WriteTimeout is how long a client may take nothing of what it is sent: neither from the connection, which ends then, nor by the
+	// window of a stream that has no deadline of its own; a minute if zero.
+	WriteTimeout time.Duration
 	// ErrorLog is told of panics; the log package's standard logger if nil.
 	ErrorLog *log.Logger
+
+	workers workers
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -45,7 +50,8 @@ func (s *Server) serve(_ *http.Server, secure *tls.Conn, handler http.Handler) {
 	if h, ok := handler.(interface{ BaseContext() context.Context }); ok {
 		base = h.BaseContext()
 	}
-	c := newConn(s, secure, handler, base)
+	c := newConn(s, secure, secure.NetConn(), handler, base)
+	c.state = secure.ConnectionState()
 	if !s.add(c) {
 		secure.Close()
 		return
@@ -71,6 +77,13 @@ func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+}
+
+func (s *Server) writeTimeout() time.Duration {
+	if s.WriteTimeout > 0 {
+		return s.WriteTimeout
+	}
+	return time.Minute
 }
 
 // shutdown lets each connection end with its last request.

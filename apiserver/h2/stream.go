@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -25,6 +27,8 @@ type stream struct {
 	queued bool
 	// window is how much of the answer the client takes.
 	window int64
+	// deadline is until when the answer's client may make it wait; see http.ResponseController.
+	deadline time.Time
 	// failed is why nothing can be sent or read any more; nil otherwise.
 	failed error
 	// answered: END_STREAM was sent.
@@ -51,7 +55,7 @@ func (c *conn) newStream(id uint32) *stream {
 func (c *conn) begin() {
 	s := c.waiting
 	c.waiting = nil
-	go c.handle(s)
+	c.server.workers.run(s)
 }
 
 // handle runs the handler.
@@ -112,18 +116,20 @@ func (c *conn) drop(s *stream, cause error) {
 	}
 }
 
-// send adds data to what the connection has to send as the windows and room allow, and waits for them. With end, the
-// answer is complete after it.
+// send adds data to what the connection has to send as the windows and room allow, and waits for them, at most until the stream's
+// deadline or, without one, for WriteTimeout without any progress. With end, the answer is complete after it.
 func (s *stream) send(data []byte, end bool) error {
 	c := s.c
 	defer c.out.next()
+	var patience patience
+	defer patience.stop()
 	for {
 		if s.failed != nil {
 			return s.failed
 		}
 		n := int(min(int64(len(data)), s.window, c.out.window, int64(c.out.frameSize), largestData))
 		switch {
-		case len(data) == 0 || n > 0 && c.out.size() < enough:
+		case len(data) == 0 || n > 0 && c.out.bytes < enough:
 			n = max(n, 0)
 			last := end && n == len(data)
 			if n > 0 || last {
@@ -138,8 +144,14 @@ func (s *stream) send(data []byte, end bool) error {
 			if len(data) == 0 {
 				return nil
 			}
-		case !c.out.writing && c.out.size() > 0:
+			patience.stop()
+		case !c.out.writing && c.out.bytes > 0:
 			c.flush() // the client may wait for it before it makes room
+		case patience.over(s):
+			c.out.reset(s.id, http2.ErrCodeCancel)
+			c.left.add(s.id)
+			c.drop(s, os.ErrDeadlineExceeded)
+			c.flushSoon()
 		case s.window <= 0:
 			c.out.next() // somebody else's turn
 			s.changed.Wait()
@@ -149,19 +161,69 @@ func (s *stream) send(data []byte, end bool) error {
 	}
 }
 
-// sendParts is send where all fits into one frame at once; else it does nothing and returns false.
-func (s *stream) sendParts(size int, parts [][]byte) bool {
+// patience bounds how long a stream waits for its client.
+type patience struct {
+	until time.Time
+	timer *time.Timer
+}
+
+// over says whether it is at its end; if not, the stream will be woken then.
+func (p *patience) over(s *stream) bool {
+	until := s.deadline
+	if until.IsZero() {
+		if until = p.until; until.IsZero() {
+			until = time.Now().Add(s.c.server.writeTimeout())
+		}
+	}
+	if !until.Equal(p.until) {
+		p.stop()
+		p.until = until
+		p.timer = time.AfterFunc(time.Until(until), func() {
+			s.c.mu.Lock()
+			defer s.c.mu.Unlock()
+			s.changed.Broadcast()
+		})
+	}
+	return !time.Now().Before(until)
+}
+
+// stop ends the wait; another may begin.
+func (p *patience) stop() {
+	if p.timer != nil {
+		p.timer.Stop()
+		*p = patience{}
+	}
+}
+
+// put adds data without waiting, if the windows and the room up to a bound allow for all of it; else it does nothing and returns false.
+// The part of number lent is not copied.
+func (s *stream) put(bound, lent int, parts ...[]byte) bool {
 	o := &s.c.out
-	most := int64(size)
-	if s.failed != nil || size == 0 || most > s.window || most > o.window || size > o.frameSize || size > largestData || o.size() >= enough {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	if s.failed != nil || s.answered || size == 0 || int64(size) > min(s.window, o.window) || o.bytes+size > bound+largestData || len(o.queue) > 0 {
 		return false
 	}
-	o.head(size, http2.FrameData, 0, s.id)
-	for _, part := range parts {
-		o.add(part)
+	s.window -= int64(size)
+	o.window -= int64(size)
+	room, most := 0, min(o.frameSize, largestData)
+	for i, part := range parts {
+		for len(part) > 0 {
+			if room == 0 {
+				room = min(size, most)
+				o.head(room, http2.FrameData, 0, s.id)
+			}
+			n := min(room, len(part))
+			if i == lent {
+				o.lend(part[:n])
+			} else {
+				o.add(part[:n])
+			}
+			part, room, size = part[n:], room-n, size-n
+		}
 	}
-	s.window -= most
-	o.window -= most
 	return true
 }
 

@@ -27,6 +27,7 @@ type wire struct {
 	conn    *tls.Conn
 	block   bytes.Buffer
 	encoder *hpack.Encoder
+	heard   string // what until returns, if it was read before
 }
 
 // connect begins a connection with some settings.
@@ -69,9 +70,76 @@ func (w *wire) ask(stream uint32, end bool, fields ...string) {
 	w.must(w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.block.Bytes(), EndStream: end, EndHeaders: true}))
 }
 
+// endlessHeader sends a header in more and more parts.
+func (w *wire) endlessHeader() {
+	w.ask(1, true)
+	w.until()
+	w.block.Reset()
+	w.must(w.encoder.WriteField(hpack.HeaderField{Name: "x-long", Value: strings.Repeat("~", 1000)}))
+	w.must(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: w.block.Bytes()}))
+	for n := 0; n < 1000; n++ {
+		if w.WriteContinuation(3, false, slices.Repeat([]byte{0}, 1000)) != nil {
+			return
+		}
+	}
+}
+
+// bomb sends a header of a few bytes that stands for megabytes.
+func (w *wire) bomb() {
+	w.block.Reset()
+	for _, usual := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {":authority", "localhost"}} {
+		w.must(w.encoder.WriteField(hpack.HeaderField{Name: usual[0], Value: usual[1]}))
+	}
+	for range 3000 {
+		w.must(w.encoder.WriteField(hpack.HeaderField{Name: "x-bomb", Value: strings.Repeat("b", 3000)}))
+	}
+	w.must(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: w.block.Bytes(), EndStream: true, EndHeaders: true}))
+}
+
+// many sends something until the server has had enough of it, reading what it answers.
+func many(send func(w *wire, n int) error) func(*wire) {
+	return func(w *wire) {
+		answers := make(chan string, 1)
+		go func() {
+			for {
+				frame, err := w.ReadFrame()
+				if f, ok := frame.(*http2.GoAwayFrame); ok {
+					answers <- "goaway " + f.ErrCode.String()
+					return
+				}
+				var broken http2.StreamError
+				if err != nil && !errors.As(err, &broken) {
+					answers <- err.Error()
+					return
+				}
+			}
+		}()
+		for n := 0; n < 100_000; n++ {
+			if send(w, n) != nil {
+				break
+			}
+			if n%1000 == 0 && len(answers) > 0 {
+				break
+			}
+		}
+		w.heard = <-answers
+	}
+}
+
+// asked does something when stream 1 is open.
+func asked(do func(*wire)) func(*wire) {
+	return func(w *wire) {
+		w.ask(1, false)
+		do(w)
+	}
+}
+
 // until reads frames until one says what happened: "reset CODE", "goaway CODE", "status N", "ping", "closed".
 func (w *wire) until() string {
 	w.t.Helper()
+	if w.heard != "" {
+		return w.heard
+	}
 	for {
 		frame, err := w.ReadFrame()
 		if err != nil {
@@ -85,7 +153,10 @@ func (w *wire) until() string {
 		case *http2.MetaHeadersFrame:
 			return "status " + f.PseudoValue("status")
 		case *http2.PingFrame:
-			return "ping"
+			if f.IsAck() {
+				return "ping"
+			}
+			w.must(w.WritePing(true, f.Data))
 		}
 	}
 }
@@ -126,7 +197,38 @@ func TestFaults(t *testing.T) {
 		"trailers that do not end": {func(w *wire) { w.ask(1, false); w.ask(1, false) }, "reset PROTOCOL_ERROR"},
 		"too long a header":        {func(w *wire) { w.ask(1, true, slices.Repeat([]string{"x-long", strings.Repeat("l", 1000)}, 5)...) }, "status 431"},
 		"a ping":                   {func(w *wire) { w.must(w.WritePing(false, [8]byte{})) }, "ping"},
-		"an unknown frame":         {func(w *wire) { w.must(w.WriteRawFrame(77, 0, 0, nil)); w.ask(1, true) }, "status 200"},
+		"extended CONNECT":         {func(w *wire) { w.ask(1, true, ":protocol", "websocket") }, "reset PROTOCOL_ERROR"},
+		"a field with a line end":  {func(w *wire) { w.ask(1, true, "x-a", "a\r\nb: c") }, "reset PROTOCOL_ERROR"},
+		"a pseudo field twice":     {func(w *wire) { w.ask(1, true, ":path", "/other") }, "reset PROTOCOL_ERROR"},
+		"a late pseudo field":      {func(w *wire) { w.ask(1, true, "x-a", "b", ":path", "/other") }, "reset PROTOCOL_ERROR"},
+		"a length with a sign":     {func(w *wire) { w.ask(1, false, "content-length", "+3") }, "reset PROTOCOL_ERROR"},
+		"a chunked body":           {func(w *wire) { w.ask(1, false, "transfer-encoding", "chunked") }, "reset PROTOCOL_ERROR"},
+		"data after the end":       {func(w *wire) { w.ask(1, true); w.until(); w.must(w.WriteData(1, true, []byte("1"))) }, "reset STREAM_CLOSED"},
+		"a header after the end":   {func(w *wire) { w.ask(1, true); w.until(); w.ask(1, true) }, "goaway STREAM_CLOSED"},
+		"a header of no end":       {(*wire).endlessHeader, "goaway PROTOCOL_ERROR"},
+		"a frame amid a header": {func(w *wire) {
+			w.must(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}}))
+			w.must(w.WritePing(false, [8]byte{}))
+		}, "goaway PROTOCOL_ERROR"},
+		"a header that is no HPACK": {func(w *wire) {
+			w.must(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0xff, 0xff, 0xff}, EndHeaders: true}))
+		}, "goaway COMPRESSION_ERROR"},
+		"an HPACK bomb": {(*wire).bomb, "status 431"},
+		"too large a table": {func(w *wire) {
+			w.must(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x3f, 0xe1, 0xff, 0x03}, EndHeaders: true}))
+		}, "goaway COMPRESSION_ERROR"},
+		"pings":            {many(func(w *wire, _ int) error { return w.WritePing(false, [8]byte{}) }), "goaway ENHANCE_YOUR_CALM"},
+		"answers to pings": {many(func(w *wire, _ int) error { return w.WritePing(true, [8]byte{}) }), "goaway ENHANCE_YOUR_CALM"},
+		"settings":         {many(func(w *wire, _ int) error { return w.WriteSettings() }), "goaway ENHANCE_YOUR_CALM"},
+		"empty data":       {asked(many(func(w *wire, _ int) error { return w.WriteData(1, false, nil) })), "goaway ENHANCE_YOUR_CALM"},
+		"windows":          {many(func(w *wire, _ int) error { return w.WriteWindowUpdate(0, 1) }), "goaway ENHANCE_YOUR_CALM"},
+		"priorities":       {many(func(w *wire, _ int) error { return w.WritePriority(1, http2.PriorityParam{StreamDep: 3}) }), "goaway ENHANCE_YOUR_CALM"},
+		"unknown frames":   {many(func(w *wire, _ int) error { return w.WriteRawFrame(77, 0, 0, nil) }), "goaway ENHANCE_YOUR_CALM"},
+		"resets": {many(func(w *wire, n int) error {
+			w.ask(uint32(2*n+1), true)
+			return w.WriteRSTStream(uint32(2*n+1), http2.ErrCodeCancel)
+		}), "goaway ENHANCE_YOUR_CALM"},
+		"an unknown frame": {func(w *wire) { w.must(w.WriteRawFrame(77, 0, 0, nil)); w.ask(1, true) }, "status 200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -280,7 +382,7 @@ func TestIdle(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 	})
 	w.ask(1, true)
-	for _, want := range []string{"status 200", "goaway NO_ERROR", "closed"} {
+	for _, want := range []string{"status 200", "goaway NO_ERROR", "goaway NO_ERROR", "closed"} {
 		if got := w.until(); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -311,5 +413,130 @@ func TestBadPreface(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection stays open")
+	}
+}
+
+// TestRefusedTooOften: who asks on and on for more than the limit is told to calm down.
+func TestRefusedTooOften(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	defer close(release)
+	w := connect(t, &h2.Server{MaxStreams: 1}, func(http.ResponseWriter, *http.Request) { <-release })
+	for stream := uint32(1); ; stream += 2 {
+		w.ask(stream, true)
+		if stream == 1 {
+			continue
+		}
+		if got := w.until(); got == "goaway ENHANCE_YOUR_CALM" {
+			return
+		} else if got != "reset REFUSED_STREAM" || stream > 10_000 {
+			t.Fatal(stream, got)
+		}
+	}
+}
+
+// TestDeafClients: those who take nothing, by their window or by not reading, hold a handler only for so long.
+func TestDeafClients(t *testing.T) {
+	t.Parallel()
+	for name, setting := range map[string]http2.Setting{
+		"no window":    {ID: http2.SettingInitialWindowSize, Val: 0},
+		"full sockets": {ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			w := connect(t, &h2.Server{WriteTimeout: 200 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+				_, err := io.Copy(w, zeros{})
+				ended <- err
+			}, setting)
+			w.must(w.WriteWindowUpdate(0, 1<<31-1-1<<16))
+			w.ask(1, true)
+			if err := <-ended; err == nil {
+				t.Error("all of it was written")
+			}
+		})
+	}
+}
+
+// TestWriteDeadline: a handler may wait longer for its client than others, or shorter.
+func TestWriteDeadline(t *testing.T) {
+	t.Parallel()
+	w := connect(t, &h2.Server{WriteTimeout: time.Hour}, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Error(err)
+		}
+		_, err := w.Write(make([]byte, 100_000))
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+	w.ask(1, true)
+	for _, want := range []string{"status 200", "reset CANCEL"} {
+		if got := w.until(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// TestGoodbye: a client is told twice that the connection ends. Between the two it may open streams, after them they are ignored.
+func TestGoodbye(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	w := connect(t, &h2.Server{}, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("X-Do") {
+		case "close":
+			w.Header().Set("Connection", "close")
+		case "wait":
+			<-release
+		}
+	})
+	frames := func() http2.Frame {
+		for {
+			frame, err := w.ReadFrame()
+			w.must(err)
+			switch frame.(type) {
+			case *http2.GoAwayFrame, *http2.PingFrame, *http2.MetaHeadersFrame:
+				return frame
+			}
+		}
+	}
+	w.ask(1, true, "x-do", "wait")
+	w.ask(3, true, "x-do", "close")
+	var ping *http2.PingFrame
+	for first := (*http2.GoAwayFrame)(nil); ping == nil; {
+		switch f := frames().(type) {
+		case *http2.GoAwayFrame:
+			first = f
+			if f.LastStreamID != 1<<31-1 {
+				t.Errorf("the last stream is said to be %d too early", f.LastStreamID)
+			}
+		case *http2.PingFrame:
+			if first == nil {
+				t.Fatal("a ping first")
+			}
+			ping = f
+			w.ask(5, true) // under way meanwhile
+			w.must(w.WritePing(true, f.Data))
+		}
+	}
+	answered, last := false, uint32(0)
+	for !answered || last == 0 {
+		switch f := frames().(type) {
+		case *http2.MetaHeadersFrame:
+			answered = answered || f.StreamID == 5
+		case *http2.GoAwayFrame:
+			last = f.LastStreamID
+		}
+	}
+	if last != 5 {
+		t.Errorf("the last stream is said to be %d", last)
+	}
+	w.ask(7, true)
+	close(release)
+	if f, ok := frames().(*http2.MetaHeadersFrame); !ok || f.StreamID != 1 {
+		t.Errorf("%v instead of the answer that was waited for", f)
+	}
+	if got := w.until(); got != "closed" {
+		t.Error(got)
 	}
 }
