@@ -76,6 +76,24 @@ func (r *recorder) WriteParts(parts ...[]byte) error {
 	return request.WriteParts(r.ResponseWriter, parts...)
 }
 
+// Offer is request.Offerer. Only one at a time writes or offers, so nothing here needs a lock.
+func (r *recorder) Offer(head, shared, tail []byte) (bool, request.Flusher) {
+	below, ok := r.ResponseWriter.(request.Offerer)
+	if !ok {
+		return false, nil
+	}
+	taken, later := below.Offer(head, shared, tail)
+	if taken {
+		if r.record != nil {
+			for _, part := range [...][]byte{head, shared, tail} {
+				r.record.Wrote(part)
+			}
+		}
+		r.size += int64(len(head) + len(shared) + len(tail))
+	}
+	return taken, later
+}
+
 // Unwrap lets http.ResponseController reach what is below.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 

@@ -236,7 +236,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	server := s.httpServer()
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(tls.NewListener(s.config.Listener, server.TLSConfig)) }()
+	listener := s.config.Listener
+	if !s.config.NoHTTP2 {
+		listener = h2.Listen(listener)
+	}
+	go func() { failed <- server.Serve(tls.NewListener(listener, server.TLSConfig)) }()
 	select {
 	case err := <-failed:
 		s.endWatches()

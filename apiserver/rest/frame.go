@@ -85,6 +85,14 @@ func (f *framer) frame(event *store.Event, scratch *[]byte) (frame, error) {
 	return frame{heads[event.Type], object, tail}, err
 }
 
+// ready says that frames are made of an object's shared bytes, and without asking anybody.
+func (f *framer) ready() bool { return f.table == nil && f.r.Custom == nil }
+
+// isEncoded says that a frame costs next to nothing.
+func (f *framer) isEncoded(event *store.Event) bool {
+	return event.Item != nil && event.Item.IsEncoded(f.r.forms[formOf(f.accept)])
+}
+
 func (f *framer) object(event *store.Event, scratch *[]byte) (object []byte, err error) {
 	switch {
 	case event.Type == watch.Error:

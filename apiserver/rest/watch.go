@@ -17,7 +17,8 @@ import (
 	"github.com/septet-io/septet/apiserver/store"
 )
 
-// watch serves a stream of changes. One goroutine, the request's own, carries a watcher; while it is idle it holds no buffers.
+// watch serves a stream of changes. One goroutine, the request's own, carries a watcher; while it is idle it holds no buffers. Over
+// HTTP/2 it sleeps even while there are events, as long as the client keeps up: see direction.
 func (r *Resource) watch(w http.ResponseWriter, req *http.Request, s *request.State) error {
 	options, query, err := r.listOptions(req, s)
 	if err != nil {
@@ -72,7 +73,47 @@ func (r *Resource) watchStream(ctx context.Context, w http.ResponseWriter, watch
 	if err := flush.Flush(); err != nil {
 		return wentAway(err)
 	}
+	if direct, ok := watcher.(store.Directed); ok {
+		if offerer := request.OffererOf(w); offerer != nil && frames.ready() {
+			if deadline, ok := ctx.Deadline(); ok {
+				if err := flush.SetWriteDeadline(deadline); err != nil {
+					return err
+				}
+			}
+			direct.Direct(&direction{frames, offerer})
+		}
+	}
 	return r.pump(ctx, watcher, frames, w, flush.Flush)
+}
+
+// direction sends the events of a live watch from where they come: a watch that keeps up runs no goroutine for an event, and what all
+// watches of a connection get of a change goes out together.
+type direction struct {
+	frames *framer
+	to     request.Offerer
+}
+
+// Offer is store.Direct.
+func (d *direction) Offer(events []store.Event, dear bool) (taken int, later interface{ Flush() }) {
+	scratch := getBuffer()
+	defer putBuffer(scratch)
+	for i := range events {
+		if !dear && !d.frames.isEncoded(&events[i]) {
+			return i, later
+		}
+		frame, err := d.frames.frame(&events[i], scratch)
+		if err != nil {
+			return i, later // the handler will see it, too
+		}
+		ok, flusher := d.to.Offer(frame.head, frame.object, frame.tail)
+		if flusher != nil {
+			later = flusher
+		}
+		if !ok {
+			return i, later
+		}
+	}
+	return len(events), later
 }
 
 // pump writes frames of all events until the watch ends, and flushes when it has written all that is at hand.
@@ -108,7 +149,12 @@ func (r *Resource) pump(ctx context.Context, watcher store.Watcher, frames *fram
 func (r *Resource) sendBatches(batch []store.Event, watcher store.Watcher, frames *framer, w http.ResponseWriter) error {
 	scratch := getBuffer()
 	defer putBuffer(scratch)
+	done := 0
+	if direct, ok := watcher.(store.Directed); ok {
+		defer func() { direct.Done(done) }()
+	}
 	for {
+		done++
 		for i := range batch {
 			frame, err := frames.frame(&batch[i], scratch)
 			if err != nil {

@@ -86,6 +86,7 @@ func (w *watcher) choose(sp *span) []Event {
 }
 
 func (w *watcher) send(batch []Event) bool {
+	w.pending.Add(1)
 	select {
 	case w.events <- batch:
 		return true
@@ -112,10 +113,7 @@ func (w *watcher) finish(c *Cache, live bool) {
 	defer c.mu.Unlock()
 	delete(c.watchers.catchingUp, w)
 	if w.cause != nil && w.isInterrupted() {
-		select {
-		case w.events <- failure(w.cause):
-		default:
-		}
+		w.trySend(failure(w.cause))
 	}
 	w.close()
 }

@@ -61,6 +61,16 @@ func (i *Item) Encoded(encoding Encoding) ([]byte, error) {
 	return bytes, nil
 }
 
+// IsEncoded says whether somebody has asked for the object's bytes in an Encoding already.
+func (i *Item) IsEncoded(encoding Encoding) bool {
+	for e := i.encodings.Load(); e != nil; e = e.next {
+		if e.name == encoding.Name {
+			return true
+		}
+	}
+	return false
+}
+
 // Passing returns the object's bytes in an Encoding without keeping them, unless somebody had them made: for answers so long that
 // what they are made of would only push out what others come back to.
 func (i *Item) Passing(encoding Encoding) ([]byte, error) {

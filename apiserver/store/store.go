@@ -117,3 +117,19 @@ type Watcher interface {
 	Events() <-chan []Event
 	Stop()
 }
+
+// Directed is a Watcher that can do without a goroutine of its reader's for each event.
+type Directed interface {
+	Watcher
+	// Direct has events offered to d first, as long as all batches from Events are done with; what d does not take comes from Events.
+	Direct(d Direct)
+	// Done says that batches from Events are done with.
+	Done(batches int)
+}
+
+// Direct takes events of a live watch.
+type Direct interface {
+	// Offer takes the first of the events, as many as it can without waiting, and returns how many. They are under way when later is
+	// flushed, if it is not nil. Events are encoded for it only if dear, since that keeps other watchers waiting.
+	Offer(events []Event, dear bool) (taken int, later interface{ Flush() })
+}

@@ -11,7 +11,8 @@ type subscriptions struct {
 	// catchingUp are watchers that read the log by themselves.
 	catchingUp map[*watcher]struct{}
 
-	touched []*group // by the changes being sent
+	touched []*group               // by the changes being sent
+	later   []interface{ Flush() } // connections that have got some of them
 }
 
 // group is the watchers of one selection that have seen all changes so far.
@@ -126,6 +127,11 @@ func (s *subscriptions) send(c *Cache, from int64, changes []change) {
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
+	for i, one := range s.later {
+		one.Flush()
+		s.later[i] = nil
+	}
+	s.later = s.later[:0]
 }
 
 func (s *subscriptions) route(c *Cache, sp *span, i int) {
@@ -182,12 +188,25 @@ func (g *group) add(event Event, sp *span, i int) {
 	}
 }
 
+// crowd is of how many watchers a group is one for which encoding an event once, for all of them, is not too much for the feed.
+const crowd = 8
+
 // flush sends the batch to all members; one that does not take it now goes on from the log.
 func (g *group) flush(c *Cache, from int64) {
+	dear := len(g.members) >= crowd
 	for w := range g.members {
-		select {
-		case w.events <- g.batch:
-		default:
+		batch := g.batch
+		if w.direct != nil && w.pending.Load() == 0 {
+			n, later := w.direct.Offer(batch, dear)
+			if later != nil {
+				c.watchers.later = append(c.watchers.later, later)
+			}
+			if batch = batch[n:]; len(batch) == 0 {
+				continue
+			}
+			// What is left always finds room in the channel: it is empty.
+		}
+		if !w.trySend(batch) {
 			c.watchers.leave(w)
 			w.catchUp(c, from)
 		}

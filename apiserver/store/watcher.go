@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/watch"
@@ -35,6 +36,10 @@ type watcher struct {
 	interrupts  sync.Once
 	cause       error
 
+	// direct, guarded by cache.mu, is offered events while none are pending: in the channel, or in the hands of its reader.
+	direct  Direct
+	pending atomic.Int64
+
 	// release undoes the hook on the request's context.
 	release func() bool
 }
@@ -48,6 +53,28 @@ func newWatcher(c *Cache, s *selected) *watcher {
 
 // Events is closed at the end.
 func (w *watcher) Events() <-chan []Event { return w.events }
+
+// Direct is Directed.
+func (w *watcher) Direct(d Direct) {
+	w.cache.mu.Lock()
+	defer w.cache.mu.Unlock()
+	w.direct = d
+}
+
+// Done is Directed.
+func (w *watcher) Done(batches int) { w.pending.Add(int64(-batches)) }
+
+// trySend hands a batch over if there is room; called with cache.mu held.
+func (w *watcher) trySend(batch []Event) bool {
+	w.pending.Add(1)
+	select {
+	case w.events <- batch:
+		return true
+	default:
+		w.pending.Add(-1)
+		return false
+	}
+}
 
 // Stop ends the watch. It may be called any number of times.
 func (w *watcher) Stop() {
@@ -94,10 +121,7 @@ func (w *watcher) close() {
 func (w *watcher) endLive(cause error) {
 	w.group = nil
 	if cause != nil {
-		select {
-		case w.events <- failure(cause):
-		default:
-		}
+		w.trySend(failure(cause))
 	}
 	w.close()
 }
@@ -138,10 +162,7 @@ func (w *watcher) sendBookmark() {
 	}
 	// One that is catching up will hear of newer things anyway.
 	if s := c.snapshot.Load(); w.group != nil && s != nil {
-		select {
-		case w.events <- c.bookmark(max(s.revision, c.backend.feed.revision.Load()), false):
-		default:
-		}
+		w.trySend(c.bookmark(max(s.revision, c.backend.feed.revision.Load()), false))
 	}
 	w.bookmark.Reset(w.untilBookmark())
 }
