@@ -25,6 +25,13 @@ func (s *scheduler) applyPod(old, obj *corev1.Pod) {
 	default:
 		s.waitingPod(old, obj)
 	}
+	switch {
+	case len(s.leaving) == 0:
+	case obj == nil:
+		s.left(old.UID)
+	case finished(obj) || obj.DeletionTimestamp != nil:
+		s.left(obj.UID)
+	}
 }
 
 // forgetPod handles a pod that has left, or has come to its end.

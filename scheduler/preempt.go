@@ -93,8 +93,34 @@ func (s *scheduler) evict(ctx context.Context, preemptor *corev1.Pod, node, prof
 			continue
 		}
 		s.writers.do(func() {
-			told(s.evictOne(ctx, preemptor, victim, node, profile))
+			ok := s.evictOne(ctx, preemptor, victim, node, profile)
+			if !ok || !leavesAtOnce(victim) {
+				told(ok)
+				return
+			}
+			s.box.post(letter{kind: doKind, do: func() {
+				if _, here := s.snapshot.Lookup(victim); !here {
+					told(true)
+					return
+				}
+				s.leaving[victim.UID] = append(s.leaving[victim.UID], func() { told(true) })
+			}})
 		})
+	}
+}
+
+// leavesAtOnce says whether a pod is gone once it is deleted, which is heard of in a moment. Its preemptor is not tried before: it would
+// fail, and then back off.
+func leavesAtOnce(pod *corev1.Pod) bool {
+	return pod.Spec.TerminationGracePeriodSeconds != nil && *pod.Spec.TerminationGracePeriodSeconds == 0 && len(pod.Finalizers) == 0
+}
+
+// left tells those who wait for it that a pod is gone, or will stay for a while in spite of leavesAtOnce.
+func (s *scheduler) left(uid types.UID) {
+	waiting := s.leaving[uid]
+	delete(s.leaving, uid)
+	for _, tell := range waiting {
+		tell()
 	}
 }
 

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -72,7 +73,7 @@ func TestManyPreemptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for j := range 4 {
-			if err := c.Tracker().Add(pod(fmt.Sprintf("low-%d-%d", i, j), "1", "", on(name))); err != nil {
+			if err := c.Tracker().Add(pod(fmt.Sprintf("low-%d-%d", i, j), "1", "", on(name), atOnce)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -95,4 +96,16 @@ func TestManyPreemptors(t *testing.T) {
 	if len(list.Items) != 15+80-45 {
 		t.Errorf("%d pods are left, want %d", len(list.Items), 15+80-45)
 	}
+	events, err := c.EventsV1().Events("default").List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events.Items { // victims that leave at once are waited for
+		if e.Reason == "FailedScheduling" && strings.Contains(e.Note, "terminating") {
+			t.Errorf("%s: %s", e.Regarding.Name, e.Note)
+		}
+	}
 }
+
+// atOnce lets a pod leave as soon as it is deleted.
+func atOnce(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](0) }

@@ -58,6 +58,7 @@ type scheduler struct {
 	binders  *pool
 	writers  *pool
 	waiting  map[types.UID]*waitingPod
+	leaving  map[types.UID][]func() // by victim that is deleted: who waits for it to be gone
 	now      func() time.Time
 	cleanups []func()
 	attempts uint64
@@ -167,7 +168,7 @@ func (s *server) watch(ctx context.Context) {
 // lead schedules until ctx ends.
 func (s *server) lead(ctx context.Context) error {
 	t := &scheduler{
-		server: s, snapshot: snapshot.New(), box: newMailbox(), now: time.Now, waiting: map[types.UID]*waitingPod{},
+		server: s, snapshot: snapshot.New(), box: newMailbox(), now: time.Now, waiting: map[types.UID]*waitingPod{}, leaving: map[types.UID][]func(){},
 		binders: &pool{limit: s.BindConcurrency}, writers: &pool{limit: 64}, over: make(chan struct{}),
 	}
 	s.terms++
