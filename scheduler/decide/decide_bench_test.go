@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/septet-io/septet/scheduler/plugin"
+	"github.com/septet-io/septet/scheduler/profile"
 	"github.com/septet-io/septet/scheduler/snapshot"
 )
 
@@ -99,10 +100,11 @@ var benchShapes = []struct {
 // BenchmarkDecide is the cost of one decision and of taking it over into the Snapshot, pods of one kind coming one after the other.
 // Required anti-affinity by host name fills the cluster, so pods are taken off again from time to time; that is not measured.
 func BenchmarkDecide(b *testing.B) {
+	profile := defaultProfile(b)
 	for _, shape := range benchShapes {
 		for _, nodes := range []int{100, 1000, 5000, 15000, 50000} {
 			b.Run(fmt.Sprintf("%s/nodes=%d", shape.name, nodes), func(b *testing.B) {
-				bench(b, nodes, func(_ int, p *corev1.Pod) {
+				bench(b, nodes, profile, func(_ int, p *corev1.Pod) {
 					if shape.change != nil {
 						shape.change(p)
 					}
@@ -112,13 +114,15 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideForEachAnew is the same for pods of which no two ask for the same, so that nothing can be kept from one for the next.
+// BenchmarkDecideForEachAnew is the same for pods of which no two ask for the same, so that nothing can be kept from one for the next, and
+// as many nodes are rated as is usual.
 func BenchmarkDecideForEachAnew(b *testing.B) {
+	profile := profileRating(b, 0)
 	for _, shape := range benchShapes {
 		for _, nodes := range []int{1000, 5000, 50000} {
 			b.Run(fmt.Sprintf("%s/nodes=%d", shape.name, nodes), func(b *testing.B) {
 				memory := int64(500 << 20)
-				bench(b, nodes, func(_ int, p *corev1.Pod) {
+				bench(b, nodes, profile, func(_ int, p *corev1.Pod) {
 					if shape.change != nil {
 						shape.change(p)
 					}
@@ -131,10 +135,10 @@ func BenchmarkDecideForEachAnew(b *testing.B) {
 }
 
 // bench decides for one pod after the other. Change makes them what they are, and is called again for each round.
-func bench(b *testing.B, nodes int, change func(i int, p *corev1.Pod)) {
+func bench(b *testing.B, nodes int, profile *profile.Profile, change func(i int, p *corev1.Pod)) {
 	s := benchCluster(nodes)
 	d := New(s)
-	request := &Request{Profile: defaultProfile(b)}
+	request := &Request{Profile: profile}
 	round := min(nodes*9/10, 1000)
 	pods := make([]*snapshot.Pod, round)
 	cycle := &plugin.Cycle{Snapshot: s}

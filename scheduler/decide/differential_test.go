@@ -21,10 +21,13 @@ import (
 	"github.com/septet-io/septet/scheduler/snapshot"
 )
 
-// defaultProfile is the one of upstream's defaults, with all nodes rated.
-func defaultProfile(t testing.TB) *profile.Profile {
+// defaultProfile is the one of upstream's defaults, with all nodes rated, so that there is one answer.
+func defaultProfile(t testing.TB) *profile.Profile { return profileRating(t, 100) }
+
+// profileRating is the default profile, rating a percentage of the nodes; 0: as many as the scheduler thinks enough.
+func profileRating(t testing.TB, percentage int32) *profile.Profile {
 	c := config.Default()
-	c.PercentageOfNodesToScore = ptr.To[int32](100)
+	c.PercentageOfNodesToScore = ptr.To(percentage)
 	profiles, err := profile.Build(c, plugins.All(), &plugin.Env{})
 	if err != nil {
 		t.Fatal(err)
