@@ -108,6 +108,9 @@ func TestInternShares(t *testing.T) {
 	if unsafe.StringData(next.Spec.Containers[0].Image) != unsafe.StringData(untouched.Spec.Containers[0].Image) {
 		t.Error("a shared part was written to")
 	}
+	next = decode()
+	intern(next, untouched)
+	same("what an object says as before", next.Spec.NodeName, untouched.Spec.NodeName)
 	widget := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "w"}, "spec": []any{"x", int64(1), nil}}}
 	before := widget.DeepCopy()
 	intern(widget, nil)

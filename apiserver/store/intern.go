@@ -134,7 +134,11 @@ func planOf(t reflect.Type) plan {
 var (
 	fieldsType    = reflect.TypeFor[*metav1.FieldsV1]()
 	stringMapType = reflect.TypeFor[map[string]string]()
+	metaType      = reflect.TypeFor[metav1.ObjectMeta]()
 )
+
+// unique fields of metadata are those of one object alone. They would only push others out of the table.
+func unique(t reflect.Type, field string) bool { return t == metaType && (field == "Name" || field == "UID") }
 
 // newPlan builds the plan of a type inside of another one; within are those that contain it.
 func newPlan(t reflect.Type, within map[reflect.Type]bool) plan {
@@ -148,8 +152,13 @@ func newPlan(t reflect.Type, within map[reflect.Type]bool) plan {
 	}
 	switch t.Kind() {
 	case reflect.String:
-		return func(n *interner, v, _ reflect.Value) {
-			if s := v.String(); s != "" {
+		return func(n *interner, v, old reflect.Value) {
+			s := v.String()
+			switch {
+			case s == "":
+			case old.IsValid() && s == old.String():
+				v.SetString(old.String()) // which has been looked up when it came
+			default:
 				v.SetString(n.string(s))
 			}
 		}
@@ -206,7 +215,7 @@ func structPlan(t reflect.Type, within map[reflect.Type]bool) plan {
 	}
 	var steps []step
 	for i := range t.NumField() {
-		if !t.Field(i).IsExported() {
+		if !t.Field(i).IsExported() || unique(t, t.Field(i).Name) {
 			continue
 		}
 		if run := newPlan(t.Field(i).Type, within); run != nil {
