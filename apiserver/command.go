@@ -213,17 +213,6 @@ func (o *options) applyTracing(config *Config) (close func(), err error) {
 	}, nil
 }
 
-// upstreamPlugins are upstream's admission plug-ins. To disable one that is not there is no mistake; to enable it is.
-var upstreamPlugins = strings.Fields(`AlwaysAdmit AlwaysDeny AlwaysPullImages CertificateApproval CertificateSigning
-	CertificateSubjectRestriction ClusterTrustBundleAttest DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds
-	DenyServiceExternalIPs EventRateLimit ExtendedResourceToleration ImagePolicyWebhook JobValidation LimitPodHardAntiAffinityTopology
-	LimitRanger
-	MutatingAdmissionPolicy MutatingAdmissionWebhook NamespaceAutoProvision NamespaceExists NamespaceLifecycle NodeDeclaredFeatureValidator
-	NodeRestriction OwnerReferencesPermissionEnforcement PersistentVolumeClaimResize PersistentVolumeLabel PodGroupProtection
-	PodGroupWorkloadExists PodNodeSelector PodResizeValidator PodSecurity
-	PodTolerationRestriction PodTopologyLabels Priority ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection
-	TaintNodesByCondition ValidatingAdmissionPolicy ValidatingAdmissionWebhook`)
-
 // plugins reads which admission plug-ins to run.
 func (o *options) plugins() (enable, disable []string, err error) {
 	here := plugins.Names()
@@ -231,9 +220,7 @@ func (o *options) plugins() (enable, disable []string, err error) {
 		return o.exactPlugins(here)
 	}
 	for _, name := range o.disablePlugins {
-		if slices.Contains(here, name) {
-			disable = append(disable, name)
-		} else if !slices.Contains(upstreamPlugins, name) {
+		if !slices.Contains(here, name) {
 			return nil, nil, fmt.Errorf("--disable-admission-plugins: there is no plug-in %q", name)
 		}
 	}
@@ -242,7 +229,7 @@ func (o *options) plugins() (enable, disable []string, err error) {
 			return nil, nil, fmt.Errorf("--enable-admission-plugins: there is no plug-in %q", name)
 		}
 	}
-	return o.enablePlugins, disable, nil
+	return o.enablePlugins, o.disablePlugins, nil
 }
 
 // exactPlugins is the deprecated way to say it: those that are named run, and no others.

@@ -47,6 +47,7 @@ var all = []entry{
 	{name: "NodeRestriction", make: nodeRestriction},              //
 	{name: "TaintNodesByCondition", make: taintNodesByCondition},  //
 	{name: "AlwaysPullImages", make: alwaysPullImages, off: true}, //
+	{name: "ImagePolicyWebhook", make: imagePolicy, off: true},    //
 	{name: "PodSecurity", make: podSecurity},                      //
 	{name: "PodNodeSelector", make: podNodeSelector, off: true},
 	{name: "Priority", make: priority},                           //
@@ -56,16 +57,20 @@ var all = []entry{
 	{name: "ExtendedResourceToleration", make: extendedResourceToleration, off: true},
 	{name: "DefaultStorageClass", make: defaultStorageClass},   //
 	{name: "StorageObjectInUseProtection", make: storageInUse}, //
+	{name: "PodGroupProtection", make: alwaysAdmit, off: true}, // about an API that is not stable, so not there; as are those like it
 	{name: "OwnerReferencesPermissionEnforcement", make: ownerReferences, off: true},
 	{name: "PersistentVolumeClaimResize", make: claimResize},           //
 	{name: "RuntimeClass", make: runtimeClass},                         // adds overhead, which quotas charge
 	{name: "CertificateApproval", make: certificateApproval},           //
 	{name: "CertificateSigning", make: certificateSigning},             //
+	{name: "ClusterTrustBundleAttest", make: alwaysAdmit, off: true},   //
 	{name: "CertificateSubjectRestriction", make: certificateSubject},  //
 	{name: "DefaultIngressClass", make: defaultIngressClass},           //
 	{name: "DenyServiceExternalIPs", make: denyExternalIPs, off: true}, //
 	{name: "PodTopologyLabels", make: podTopologyLabels},               //
+	{name: "PodGroupWorkloadExists", make: alwaysAdmit, off: true},     //
 	{name: "NodeDeclaredFeatureValidator", make: declaredFeatures},     //
+	{name: "JobValidation", make: alwaysAdmit, off: true},              //
 	{name: "PodResizeValidator", make: podResize},                      //
 	{name: "MutatingAdmissionPolicy", make: mutatingPolicies},          // others' changes come after all of ours, which run again then
 	{name: "MutatingAdmissionWebhook", make: mutatingWebhooks},         //

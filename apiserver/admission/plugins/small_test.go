@@ -234,6 +234,9 @@ func TestOrder(t *testing.T) {
 	if !slices.Contains(other, "AlwaysPullImages") || slices.Contains(other, "ResourceQuota") {
 		t.Errorf("%v", other)
 	}
+	if idle := names([]string{"ClusterTrustBundleAttest", "JobValidation", "PodGroupProtection", "PodGroupWorkloadExists"}, nil); !slices.Contains(idle, "JobValidation") {
+		t.Errorf("%v", idle)
+	}
 	if _, err := New(&Env{Set: set}, []string{"Nothing"}, nil); err == nil {
 		t.Error("a plug-in that is not there was made")
 	}
