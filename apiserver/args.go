@@ -124,7 +124,7 @@ func (a *Args) applyServing(config *Config) error {
 // applyAccess is about who may, and what lies in etcd.
 func (a *Args) applyAccess(config *Config, standard *Standard) error {
 	standard.NoAnonymous, standard.TokenFile, standard.MaxTokenSeconds = !a.anonymous, a.tokenFile, a.maxTokenSeconds()
-	standard.OIDC = &a.oidc
+	standard.OIDC, standard.AnonymousGiven = &a.oidc, a.anonymousFlag.Changed
 	a.applyLasting(standard)
 	if len(a.modes) > 0 {
 		standard.Modes = a.modes

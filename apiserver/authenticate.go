@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/authn"
 	"github.com/septet-io/septet/apiserver/authn/oidc"
@@ -71,6 +74,9 @@ func (o *opening) providers() (*oidc.Set, *authn.Nobody, error) {
 	anonymous := &authn.Nobody{}
 	if o.NoAnonymous {
 		anonymous = nil
+	} else if slices.Contains(o.Modes, "AlwaysAllow") {
+		klog.Warning("Requests without credentials are refused, since --authorization-mode=AlwaysAllow would let them do everything")
+		anonymous = nil
 	}
 	var config *oidc.Configuration
 	var algorithms []string
@@ -92,6 +98,9 @@ func (o *opening) providers() (*oidc.Set, *authn.Nobody, error) {
 			return nil, nil, fmt.Errorf("--authentication-config %s: %w", o.AuthenticationFile, err)
 		}
 		if config.Anonymous != nil {
+			if o.AnonymousGiven {
+				return nil, nil, field.Forbidden(field.NewPath("anonymous"), "--anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file")
+			}
 			anonymous = nobody(config.Anonymous)
 		}
 	}

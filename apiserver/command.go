@@ -112,7 +112,7 @@ func (o *options) config() (Config, Standard, error) {
 	if standard.EnablePlugins, standard.DisablePlugins, err = o.plugins(); err != nil {
 		return config, standard, err
 	}
-	standard.OIDC = &o.oidc
+	standard.OIDC, standard.AnonymousGiven = &o.oidc, o.anonymousFlag.Changed
 	if err := o.hooks.apply(&standard, o.modes); err != nil {
 		return config, standard, err
 	}

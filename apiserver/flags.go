@@ -35,6 +35,7 @@ type options struct {
 	nodePorts                        string
 	clientCA, tokenFile              string
 	anonymous, bootstrapTokens       bool
+	anonymousFlag                    *pflag.Flag
 	issuers, accountKeys, audiences  []string
 	signingKey, keysURL              string
 	maxTokenLife                     time.Duration
@@ -138,7 +139,8 @@ func (o *options) add(flags *pflag.FlagSet) {
 
 // addAuthentication declares how users are known.
 func (o *options) addAuthentication(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.anonymous, "anonymous-auth", true, "let requests without credentials in as system:anonymous")
+	flags.BoolVar(&o.anonymous, "anonymous-auth", true, "let requests without credentials in as system:anonymous; not with the authorization mode AlwaysAllow")
+	o.anonymousFlag = flags.Lookup("anonymous-auth")
 	flags.StringVar(&o.clientCA, "client-ca-file", "", "authorities of users' certificates")
 	flags.StringVar(&o.tokenFile, "token-auth-file", "", "file of static tokens: token,user,uid,\"group,group\"")
 	flags.BoolVar(&o.bootstrapTokens, "enable-bootstrap-token-auth", false, "let Secrets of type bootstrap.kubernetes.io/token in kube-system authenticate")

@@ -55,6 +55,8 @@ type Standard struct {
 	HeaderCAFile string
 	// NoAnonymous refuses requests without credentials.
 	NoAnonymous bool
+	// AnonymousGiven says that a flag decided so, which excludes that AuthenticationFile does.
+	AnonymousGiven bool
 	// AuthenticationFile is an AuthenticationConfiguration, which is read again when it changes: OpenID Connect providers, and
 	// instead of NoAnonymous where requests without credentials are let in.
 	AuthenticationFile string

@@ -128,6 +128,23 @@ jwt:
 	until(t, whoami, func(u *authenticationv1.UserInfo) bool { return u != nil && u.Username == "b:jane" })
 }
 
+// TestWhereEverythingIsAllowedNobodyIsAnonymous: else anybody who reaches the port would be the cluster's master.
+func TestWhereEverythingIsAllowedNobodyIsAnonymous(t *testing.T) {
+	t.Parallel()
+	s := StartComplete(t, func(standard *apiserver.Standard) { standard.Modes = []string{"AlwaysAllow"} })
+	r, err := s.httpClient().Get(s.URL + "/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody: %d", r.StatusCode)
+	}
+	if _, err := s.Clients(s.As("jane")).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Errorf("somebody: %v", err)
+	}
+}
+
 // until asks again until an answer is good; the test's own time bounds it.
 func until[T any](t *testing.T, ask func() T, good func(T) bool) T {
 	t.Helper()

@@ -221,6 +221,11 @@ func TestAConfigurationIsReplacedWhenItsProvidersAreThere(t *testing.T) {
 	if identity, _ := set.Token(t.Context(), p.token(t, nil), nil); identity != nil {
 		t.Errorf("the old provider: %+v", identity)
 	}
+	strangers := p.configuration(t, mapping)
+	strangers.Anonymous = &Anonymous{Enabled: true}
+	if err := set.Replace(t.Context(), strangers); err == nil || err.Error() != "anonymous: Forbidden: changed from initial configuration file" {
+		t.Errorf("strangers were let in while the server runs: %v", err)
+	}
 	gone := startProvider(t)
 	unreachable := gone.configuration(t, mapping)
 	gone.Close()

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
 	"github.com/septet-io/septet/apiserver/authn"
@@ -17,7 +19,10 @@ import (
 // Set is the providers of a configuration, which may be read again while they are in use: authn.Tokens.
 type Set struct {
 	algorithms, disallowed []string
-	current                atomic.Pointer[generation]
+	// anonymous is what the first configuration said of that, which is not for others to change: a server that lets strangers in does so
+	// from its start.
+	anonymous *Anonymous
+	current   atomic.Pointer[generation]
 }
 
 // generation is the providers of one reading of the configuration.
@@ -37,7 +42,7 @@ func Open(ctx context.Context, config *Configuration, algorithms, disallowed []s
 			return nil, fmt.Errorf("unsupported signing alg: %q", name)
 		}
 	}
-	s := &Set{algorithms: algorithms, disallowed: disallowed}
+	s := &Set{algorithms: algorithms, disallowed: disallowed, anonymous: config.Anonymous}
 	first, err := s.build(ctx, config)
 	if err != nil {
 		return nil, err
@@ -89,6 +94,9 @@ const patience = time.Minute
 
 // Replace puts another configuration into use, once all its providers are reached. On an error everything stays as it was.
 func (s *Set) Replace(ctx context.Context, config *Configuration) error {
+	if !reflect.DeepEqual(config.Anonymous, s.anonymous) {
+		return field.Forbidden(field.NewPath("anonymous"), "changed from initial configuration file")
+	}
 	next, err := s.build(ctx, config)
 	if err != nil {
 		return err
