@@ -29,7 +29,7 @@ func TestTheCommandServesOnAnyEtcd(t *testing.T) {
 	cmd := apiserver.Command()
 	_, number, _ := net.SplitHostPort(port)
 	cmd.SetArgs([]string{
-		"--etcd-servers=" + etcdURL.String(), "--bind-address=127.0.0.1", "--secure-port=" + number, "--cert-dir=" + filepath.Join(dir, "certs"),
+		"--etcd-servers=" + etcdURL.String(), "--authorization-mode=RBAC", "--bind-address=127.0.0.1", "--secure-port=" + number, "--cert-dir=" + filepath.Join(dir, "certs"),
 		"--feature-gates=AllAlpha=false", "--disable-admission-plugins=ServiceAccount,PodSecurity", "--service_cluster_ip_range=10.0.0.0/24", "--watch-cache",
 	})
 	ctx, cancel := context.WithCancel(t.Context())
