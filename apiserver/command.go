@@ -285,7 +285,8 @@ func serviceRanges(text string) ([]netip.Prefix, error) {
 // address is where members of the cluster reach the server.
 func (o *options) address() (netip.Addr, error) {
 	for _, ip := range []net.IP{o.advertise, o.bind} {
-		if address, ok := netip.AddrFromSlice(ip); ok && !address.IsUnspecified() {
+		// Unmapped first: 0.0.0.0 in the form of IPv6 does not count as unspecified.
+		if address, ok := netip.AddrFromSlice(ip); ok && !address.Unmap().IsUnspecified() {
 			return address.Unmap(), nil
 		}
 	}

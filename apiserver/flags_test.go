@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -181,6 +182,22 @@ func TestWhichAPIsMayNotBeNamed(t *testing.T) {
 	} {
 		if _, err := ParseArgs([]string{"runtime-config=" + flag}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", flag, err, want)
+		}
+	}
+}
+
+// TestAddressesThatMeanAnyAreNotAdvertised: members of the cluster could not reach the server there.
+func TestAddressesThatMeanAnyAreNotAdvertised(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"--bind-address=0.0.0.0"}, {"--bind-address=::"}, {"--advertise-address=0.0.0.0"}} {
+		o := &options{}
+		flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		o.add(flags)
+		if err := flags.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		if address, err := o.address(); err != nil || !address.IsValid() || address.IsUnspecified() {
+			t.Errorf("%v: %v, %v", args, address, err)
 		}
 	}
 }
