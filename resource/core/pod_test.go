@@ -359,7 +359,7 @@ func TestWarnings(t *testing.T) {
 		"spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+",
 		"spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
 		`spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`,
-		`spec.containers[0].env[1]: hides previous definition of "A", which may be unexpected`,
+		`spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply`,
 		"spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
 	}
 	if diff := cmp.Diff(want, warnPod(nil, pod, nil)); diff != "" {
@@ -367,5 +367,39 @@ func TestWarnings(t *testing.T) {
 	}
 	if again := warnPod(nil, pod, pod); len(again) > 0 {
 		t.Errorf("an update was warned about: %v", again)
+	}
+}
+
+// TestWarningsOfWhatCannotWork: files in each other's way, sources without content, terms that select nothing.
+func TestWarningsOfWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	pod := goodPod()
+	keys := func(paths ...string) (items []corev1.KeyToPath) {
+		for _, path := range paths {
+			items = append(items, corev1.KeyToPath{Key: "k", Path: path})
+		}
+		return items
+	}
+	named := corev1.LocalObjectReference{Name: "m"}
+	pod.Spec.Volumes = []corev1.Volume{
+		{Name: "map", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: named, Items: keys("a", "ab", "a/b")}}},
+		{Name: "all", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: named, Items: keys("token/")}},
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}, {},
+		}}}},
+	}
+	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{TopologyKey: "zone"}}
+	pod.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1}},
+	}}
+	want := []string{
+		`volume "map" (ConfigMap "m"): overlapping paths: "a/b" with "a"`,
+		`volume "all" (Projected) has no sources provided`,
+		`volume "all" (Projected): overlapping paths: "token" (ServiceAccountToken) with "token" (ConfigMap "m")`,
+		"spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod",
+		"spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector: a null labelSelector results in matching no pod",
+	}
+	if diff := cmp.Diff(want, warnPod(nil, pod, nil)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }

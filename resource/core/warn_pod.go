@@ -47,6 +47,8 @@ func podWarnings(meta *metav1.ObjectMeta, spec *corev1.PodSpec, path *field.Path
 	w.annotations(meta.Annotations, path.Child("metadata", "annotations"))
 	w.nodeLabels(spec, inSpec)
 	w.volumes(spec.Volumes, inSpec.Child("volumes"))
+	w.paths(spec.Volumes)
+	w.selectors(spec, inSpec)
 	seen := map[string]bool{}
 	for i, alias := range spec.HostAliases {
 		if at := inSpec.Child("hostAliases").Index(i).Child("ip"); seen[alias.IP] {
@@ -183,8 +185,8 @@ func (w *warner) container(c *corev1.Container, path *field.Path) {
 	seen := map[string]bool{}
 	for i, v := range c.Env {
 		// A variable may build upon its own former value.
-		if seen[v.Name] && !strings.Contains(v.Value, "$("+v.Name+")") {
-			w.at(path.Child("env").Index(i), "hides previous definition of %q, which may be unexpected", v.Name)
+		if own := "$(" + v.Name + ")"; seen[v.Name] && (v.ValueFrom != nil || v.Value == own || !strings.Contains(v.Value, own)) {
+			w.at(path.Child("env").Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
 		}
 		seen[v.Name] = true
 	}
