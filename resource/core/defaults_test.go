@@ -34,11 +34,12 @@ func TestClassesOfService(t *testing.T) {
 		whole     *corev1.ResourceRequirements
 		want      corev1.PodQOSClass
 	}{
-		"nothing asked":   {[]corev1.ResourceRequirements{{}}, nil, corev1.PodQOSBestEffort},
-		"all limited":     {[]corev1.ResourceRequirements{{Limits: both, Requests: both}, {Limits: both, Requests: both}}, nil, corev1.PodQOSGuaranteed},
-		"one not limited": {[]corev1.ResourceRequirements{{Limits: both, Requests: both}, {}}, nil, corev1.PodQOSBurstable},
-		"only requests":   {[]corev1.ResourceRequirements{{Requests: both}}, nil, corev1.PodQOSBurstable},
-		"the pod alone":   {[]corev1.ResourceRequirements{{}}, &corev1.ResourceRequirements{Limits: both, Requests: both}, corev1.PodQOSGuaranteed},
+		"nothing asked":            {[]corev1.ResourceRequirements{{}}, nil, corev1.PodQOSBestEffort},
+		"all limited":              {[]corev1.ResourceRequirements{{Limits: both, Requests: both}, {Limits: both, Requests: both}}, nil, corev1.PodQOSGuaranteed},
+		"one not limited":          {[]corev1.ResourceRequirements{{Limits: both, Requests: both}, {}}, nil, corev1.PodQOSBurstable},
+		"only requests":            {[]corev1.ResourceRequirements{{Requests: both}}, nil, corev1.PodQOSBurstable},
+		"the pod alone":            {[]corev1.ResourceRequirements{{}}, &corev1.ResourceRequirements{Limits: both, Requests: both}, corev1.PodQOSGuaranteed},
+		"the pod asks for nothing": {[]corev1.ResourceRequirements{{Requests: both}}, &corev1.ResourceRequirements{}, corev1.PodQOSBestEffort},
 	} {
 		pod := &corev1.Pod{Spec: corev1.PodSpec{Resources: test.whole}}
 		for _, r := range test.resources {
@@ -71,6 +72,14 @@ func TestWhatIsNotTurnedOnIsDropped(t *testing.T) {
 	}
 	if diff := cmp.Diff([]corev1.VolumeProjection{{}, {}}, spec.Volumes[0].Projected.Sources); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+	reporting := &corev1.Pod{Status: corev1.PodStatus{
+		NodeAllocatableResourceClaimStatuses: []corev1.NodeAllocatableResourceClaimStatus{{}},
+		ContainerStatuses:                    []corev1.ContainerStatus{{VolumeMounts: []corev1.VolumeMountStatus{{VolumeStatus: &corev1.VolumeStatus{}}}}},
+	}}
+	preparePodStatus(nil, reporting, pod)
+	if s := &reporting.Status; s.NodeAllocatableResourceClaimStatuses != nil || s.ContainerStatuses[0].VolumeMounts[0].VolumeStatus != nil {
+		t.Errorf("status: %+v", s)
 	}
 	if spec.SchedulingGroup != nil || *spec.TerminationGracePeriodSeconds != 1 {
 		t.Errorf("got %+v", spec)

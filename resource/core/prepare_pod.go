@@ -56,6 +56,18 @@ func withoutStopSignal(l *corev1.Lifecycle) *corev1.Lifecycle {
 	return l
 }
 
+// dropUnservedStatus does the same with what is reported of such features.
+func dropUnservedStatus(status *corev1.PodStatus) {
+	status.NodeAllocatableResourceClaimStatuses = nil
+	for _, list := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses, status.EphemeralContainerStatuses} {
+		for i := range list {
+			for j := range list[i].VolumeMounts {
+				list[i].VolumeMounts[j].VolumeStatus = nil
+			}
+		}
+	}
+}
+
 func preparePodUpdate(_ *resource.Request, pod, old *corev1.Pod) { pod.Status = old.Status }
 
 // preparePodStatus keeps all but the status and metadata; owners, deletion and what only the kubelet's resize
@@ -69,6 +81,7 @@ func preparePodStatus(_ *resource.Request, pod, old *corev1.Pod) {
 	if pod.Status.QOSClass == "" {
 		pod.Status.QOSClass = old.Status.QOSClass // kubelets of old left it out
 	}
+	dropUnservedStatus(&pod.Status)
 	// The older field is what older kubelets write; the newer ones follow it.
 	defaultPodStatus(&pod.Status)
 }

@@ -8,7 +8,7 @@ import (
 // all have limits equal to their requests, BestEffort if none asks for anything, Burstable otherwise.
 func QOSClass(pod *corev1.Pod) corev1.PodQOSClass {
 	spec := &pod.Spec
-	if spec.Resources != nil && (asks(spec.Resources.Requests) || asks(spec.Resources.Limits)) {
+	if spec.Resources != nil { // also if they ask for nothing
 		return classOf([]corev1.ResourceRequirements{*spec.Resources})
 	}
 	all := make([]corev1.ResourceRequirements, 0, len(spec.Containers)+len(spec.InitContainers))
@@ -49,14 +49,4 @@ func classOf(all []corev1.ResourceRequirements) corev1.PodQOSClass {
 		return corev1.PodQOSGuaranteed
 	}
 	return corev1.PodQOSBurstable
-}
-
-// asks says whether a list asks for CPU or memory.
-func asks(list corev1.ResourceList) bool {
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-		if q := list[name]; q.Sign() > 0 {
-			return true
-		}
-	}
-	return false
 }
