@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -153,6 +155,48 @@ func TestManyFormsOfOneWatch(t *testing.T) {
 	if e := <-partial.ResultChan(); e.Object.(*metav1.PartialObjectMetadata).Name != "a" {
 		t.Errorf("metadata client: %v", e)
 	}
+}
+
+// TestACrowdWatches: watches of one connection, in several forms, all get every change in order and whole. One of them reads nothing until
+// all is over, when more was written than its window takes: it holds up nobody, and misses nothing.
+func TestACrowdWatches(t *testing.T) {
+	t.Parallel()
+	const watchers, changes, size = 10, 120, 50_000
+	s := Start(t)
+	s.Namespace("default")
+	s.Do("POST", maps, `{"metadata":{"name":"a"}}`)
+	forms := []string{"application/json", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", "application/json;as=Table;v=v1;g=meta.k8s.io"}
+	lazy := frames(t, s, maps+"?watch=1")
+	var readers sync.WaitGroup
+	read := func(next func() (event, bool)) {
+		before := 0
+		for n := 0; n <= changes; n++ {
+			e, open := next()
+			if !open {
+				t.Errorf("the watch ended after %d events", n)
+				return
+			}
+			text := fmt.Sprint(e.Object)
+			if data, whole := e.Object["data"].(map[string]any); whole && n > 0 && len(fmt.Sprint(data["k"])) != size+len(fmt.Sprint(n)) {
+				t.Errorf("event %d is cut: %.200s", n, text)
+			}
+			_, version, _ := strings.Cut(text, "resourceVersion:")
+			now, err := strconv.Atoi(strings.FieldsFunc(version, func(r rune) bool { return r < '0' || r > '9' })[0])
+			if err != nil || now <= before {
+				t.Errorf("version %d after %d: %v", now, before, err)
+			}
+			before = now
+		}
+	}
+	for n := range watchers * len(forms) {
+		next := frames(t, s, maps+"?watch=1", "Accept", forms[n%len(forms)])
+		readers.Go(func() { read(next) })
+	}
+	for n := 1; n <= changes; n++ {
+		s.Do("PATCH", maps+"/a", fmt.Sprintf(`{"data":{"k":"%d%s"}}`, n, strings.Repeat("v", size)), "Content-Type", merge)
+	}
+	readers.Wait()
+	read(lazy)
 }
 
 // TestAWatchOverWebSocket watches as browsers do.
