@@ -124,6 +124,7 @@ func (s *Server) limit(c *call) (bool, error) {
 // deadline bounds requests that do not run long by nature.
 func (s *Server) deadline(c *call) (bool, error) {
 	if longRunning(&c.state.Info) {
+		_ = http.NewResponseController(&c.recorder).SetWriteDeadline(time.Time{}) // a client may stop reading; not supported: it may anyway
 		return false, nil
 	}
 	limit := s.requestTimeout()

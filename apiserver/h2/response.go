@@ -191,12 +191,13 @@ func (w *response) Offer(head, shared, tail []byte) (taken bool, later interface
 	return true, nil
 }
 
-// SetWriteDeadline is how long the client may make the answer wait: see http.ResponseController.
+// SetWriteDeadline is until when the client may make the answer wait, forever if zero; without it that is WriteTimeout, which begins anew
+// whenever there is progress. See http.ResponseController.
 func (w *response) SetWriteDeadline(deadline time.Time) error {
 	c := w.s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.s.deadline = deadline
+	w.s.deadline, w.s.timed = deadline, true
 	w.s.changed.Broadcast()
 	return nil
 }

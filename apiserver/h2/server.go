@@ -26,7 +26,7 @@ type Server struct {
 	// IdleTimeout is after how long a connection without requests is closed; never if zero.
 	IdleTimeout time.Duration
 	// WriteTimeout is how long a client may take nothing of what it is sent: neither from the connection, which ends then, nor by the
-	// window of a stream that has no deadline of its own; a minute if zero.
+	// window of a stream whose handler has set no deadline; a minute if zero.
 	WriteTimeout time.Duration
 	// ErrorLog is told of panics; the log package's standard logger if nil.
 	ErrorLog *log.Logger

@@ -27,8 +27,9 @@ type stream struct {
 	queued bool
 	// window is how much of the answer the client takes.
 	window int64
-	// deadline is until when the answer's client may make it wait; see http.ResponseController.
+	// deadline, if timed, is until when the client may make the answer wait, forever if zero; see http.ResponseController.
 	deadline time.Time
+	timed    bool
 	// failed is why nothing can be sent or read any more; nil otherwise.
 	failed error
 	// answered: END_STREAM was sent.
@@ -116,8 +117,8 @@ func (c *conn) drop(s *stream, cause error) {
 	}
 }
 
-// send adds data to what the connection has to send as the windows and room allow, and waits for them, at most until the stream's
-// deadline or, without one, for WriteTimeout without any progress. With end, the answer is complete after it.
+// send adds data to what the connection has to send as the windows and room allow, and waits for them, at most until the deadline
+// that the handler has set, else for WriteTimeout without any progress. With end, the answer is complete after it.
 func (s *stream) send(data []byte, end bool) error {
 	c := s.c
 	defer c.out.next()
@@ -170,10 +171,13 @@ type patience struct {
 // over says whether it is at its end; if not, the stream will be woken then.
 func (p *patience) over(s *stream) bool {
 	until := s.deadline
-	if until.IsZero() {
-		if until = p.until; until.IsZero() {
-			until = time.Now().Add(s.c.server.writeTimeout())
-		}
+	switch {
+	case s.timed && until.IsZero():
+		return false
+	case !s.timed && p.until.IsZero():
+		until = time.Now().Add(s.c.server.writeTimeout())
+	case !s.timed:
+		until = p.until
 	}
 	if !until.Equal(p.until) {
 		p.stop()

@@ -478,6 +478,35 @@ func TestWriteDeadline(t *testing.T) {
 	}
 }
 
+// TestPatientHandler: a handler may wait for its client for ever, beside others that do not.
+func TestPatientHandler(t *testing.T) {
+	t.Parallel()
+	const size = 10_000
+	w := connect(t, &h2.Server{WriteTimeout: 20 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Patient") != "" {
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+				t.Error(err)
+			}
+		}
+		w.Write(make([]byte, size))
+	}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	w.ask(1, true, "x-patient", "yes")
+	w.ask(3, true)
+	for got := ""; got != "reset CANCEL"; {
+		if got = w.until(); got == "closed" {
+			t.Fatal("nobody was impatient")
+		}
+	}
+	w.must(w.WriteWindowUpdate(1, size))
+	for read := 0; read < size; {
+		frame, err := w.ReadFrame()
+		w.must(err)
+		if data, ok := frame.(*http2.DataFrame); ok && data.StreamID == 1 {
+			read += len(data.Data())
+		}
+	}
+}
+
 // TestGoodbye: a client is told twice that the connection ends. Between the two it may open streams, after them they are ignored.
 func TestGoodbye(t *testing.T) {
 	t.Parallel()
