@@ -95,6 +95,12 @@ func (c *conn) serve() {
 		c.lastWords(http2.ErrCode(broken))
 	}
 	c.fail(err)
+	if c.waiting != nil { // nobody would hear the answer
+		c.mu.Lock()
+		c.waiting = nil
+		c.running--
+		c.mu.Unlock()
+	}
 	c.secure.Close()
 }
 
