@@ -213,6 +213,9 @@ func (c *conn) takeHeaders(f *http2.MetaHeadersFrame) error {
 	if c.closing {
 		return nil // GOAWAY has told the client to ask elsewhere
 	}
+	if c.failed != nil {
+		return c.failed // while it was read; a stream that begins now would not hear of it
+	}
 	c.last = id
 	if most := c.server.maxStreams(); len(c.streams) >= most || c.running >= most {
 		if err := c.bother.add(refusedStream, &c.out); err != nil {

@@ -1,12 +1,17 @@
 package h2
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // TestNothingRemains: when clients have gone, in whatever state, the server has no connection, no handler and, after a while, no worker.
@@ -70,5 +75,21 @@ func TestNothingRemains(t *testing.T) {
 			left += c.running + len(c.streams) + c.out.bytes
 			c.mu.Unlock()
 		}
+	}
+}
+
+// TestRequestAfterFailure: a request that was read while writing failed is not taken. It used to begin, and waited for room at full speed.
+func TestRequestAfterFailure(t *testing.T) {
+	t.Parallel()
+	client, ours := net.Pipe()
+	defer client.Close()
+	c := newConn(&Server{}, ours, ours, http.NotFoundHandler(), t.Context())
+	c.fail(io.ErrClosedPipe)
+	frame := &http2.MetaHeadersFrame{HeadersFrame: &http2.HeadersFrame{FrameHeader: http2.FrameHeader{StreamID: 1, Flags: http2.FlagHeadersEndStream}}}
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", "/"}} {
+		frame.Fields = append(frame.Fields, hpack.HeaderField{Name: field[0], Value: field[1]})
+	}
+	if err := c.take(frame); !errors.Is(err, io.ErrClosedPipe) || len(c.streams) > 0 || c.running > 0 {
+		t.Errorf("%v, %d streams, %d handlers", err, len(c.streams), c.running)
 	}
 }

@@ -267,6 +267,10 @@ func (c *conn) flush() {
 
 // flushSoon is flush for who must not wait.
 func (c *conn) flushSoon() {
+	if c.failed != nil {
+		c.out.take().free()
+		return
+	}
 	if c.out.replies > tooMuch {
 		c.failLocked(http2.ConnectionError(http2.ErrCodeEnhanceYourCalm))
 		go c.secure.Close() // may have to wait for who is writing
