@@ -97,23 +97,29 @@ type direction struct {
 func (d *direction) Offer(events []store.Event, dear bool) (taken int, later interface{ Flush() }) {
 	scratch := getBuffer()
 	defer putBuffer(scratch)
-	for i := range events {
-		if !dear && !d.frames.isEncoded(&events[i]) {
-			return i, later
+	defer func() {
+		if cause := recover(); cause != nil { // it is the request's: its handler comes upon the same event
+			klog.ErrorS(nil, "An event could not be offered", "resource", d.frames.r.Kind.Resource, "cause", cause)
 		}
-		frame, err := d.frames.frame(&events[i], scratch)
+	}()
+	for ; taken < len(events); taken++ {
+		event := &events[taken]
+		if !dear && !d.frames.isEncoded(event) {
+			break
+		}
+		frame, err := d.frames.frame(event, scratch)
 		if err != nil {
-			return i, later // the handler will see it, too
+			break // the handler will see it, too
 		}
 		ok, flusher := d.to.Offer(frame.head, frame.object, frame.tail)
 		if flusher != nil {
 			later = flusher
 		}
 		if !ok {
-			return i, later
+			break
 		}
 	}
-	return len(events), later
+	return taken, later
 }
 
 // pump writes frames of all events until the watch ends, and flushes when it has written all that is at hand.
