@@ -122,9 +122,9 @@ func (c *conn) takeWindow(f *http2.WindowUpdateFrame) error {
 	return nil
 }
 
-// ofOld judges a frame of a stream that there is not: it may be over, but must have been.
+// ofOld judges a frame of a stream that there is not: it may be over, or too late to be, but must have been opened.
 func (c *conn) ofOld(id uint32) error {
-	if id > c.last || id%2 == 0 {
+	if id%2 == 0 || id > c.last && !c.closing {
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
 	return nil
@@ -152,7 +152,7 @@ func (c *conn) takeData(f *http2.DataFrame) error {
 	s := c.streams[f.StreamID]
 	if s == nil || s.body.ended {
 		c.credit(size)
-		if err := c.ofOld(f.StreamID); err != nil || c.left.has(f.StreamID) {
+		if err := c.ofOld(f.StreamID); err != nil || c.left.has(f.StreamID) || f.StreamID > c.last {
 			return err
 		}
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeStreamClosed}

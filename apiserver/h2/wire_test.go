@@ -560,7 +560,10 @@ func TestGoodbye(t *testing.T) {
 	if last != 5 {
 		t.Errorf("the last stream is said to be %d", last)
 	}
-	w.ask(7, true)
+	w.ask(7, false) // too late, with all that comes with it
+	w.must(w.WriteData(7, false, []byte("of a body")))
+	w.must(w.WriteWindowUpdate(7, 1))
+	w.must(w.WriteRSTStream(7, http2.ErrCodeCancel))
 	close(release)
 	if f, ok := frames().(*http2.MetaHeadersFrame); !ok || f.StreamID != 1 {
 		t.Errorf("%v instead of the answer that was waited for", f)
