@@ -3,6 +3,7 @@
 # make down    stop the cluster and remove all that it left
 # make build   the one binary, bin/septet
 # make conformance  run the official conformance suite, as upstream builds it, against a cluster with real containers
+# make cgroup2 run a node in an emulated machine that has cgroup v2 alone; for hosts that still have v1
 # make peers   build upstream's components and put each in the place of ours, and ours in the place of upstream's
 # make histories  check many histories of concurrent clients
 # make decisions  check the scheduler's decisions against a plain reading of the rules, in many random clusters
@@ -21,7 +22,7 @@ PKG := github.com/septet-io/septet/daemon
 LDFLAGS := -s -w -X $(PKG).SeptetVersion=$(VERSION) -X $(PKG).Commit=$(COMMIT) -X $(PKG).BuildDate=$(DATE)
 TEST_FLAGS ?=
 
-.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance peers histories decisions fuzz clients clean
+.PHONY: up down build carried deps test unit lint runtime-test e2e bench bench-apiserver conformance cgroup2 peers histories decisions fuzz clients clean
 up: build bin/guestbook.tar
 	@tools/up.sh
 
@@ -83,6 +84,9 @@ bench-apiserver:
 # Upstream's own suite, built in a module outside of this one. FOCUS='sig-node', SKIP='Slow' and PROCS=6 narrow it.
 conformance: build
 	@test/official/run.sh
+
+cgroup2: build
+	@test/cgroup2/run.sh
 
 # Upstream's components, built in a module outside of this one, beside ours.
 peers: deps carried

@@ -121,10 +121,15 @@ func checkFilesystem(name string) func(*Options) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if !strings.Contains(string(known), "\t"+name+"\n") {
-			return "", fmt.Errorf("the kernel does not know %s", name)
+		if strings.Contains(string(known), "\t"+name+"\n") {
+			return "known to the kernel", nil
 		}
-		return "known to the kernel", nil
+		// Most kernels have it as a module, which they load when somebody asks for the file system.
+		fd, err := unix.Fsopen(name, unix.FSOPEN_CLOEXEC)
+		if err != nil {
+			return "", fmt.Errorf("the kernel does not know %s, and loads no module for it: %w", name, err)
+		}
+		return "known to the kernel, which has just loaded it", unix.Close(fd)
 	}
 }
 

@@ -212,3 +212,13 @@ func TestFindingsAreCountedAndRemediesShown(t *testing.T) {
 		t.Error("a port that is in use is said to be free")
 	}
 }
+
+func TestFileSystemsAreAskedFor(t *testing.T) {
+	t.Parallel()
+	if said, err := checkFilesystem("tmpfs")(nil); err != nil || said != "known to the kernel" {
+		t.Errorf("tmpfs: %q, %v", said, err)
+	}
+	if said, err := checkFilesystem("nosuchfs")(nil); err == nil || !strings.Contains(err.Error(), "does not know nosuchfs") {
+		t.Errorf("a file system that there is not: %q, %v", said, err)
+	}
+}
