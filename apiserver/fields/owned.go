@@ -25,7 +25,7 @@ func (t *Tracker) Owned(wanted map[string]any) (*fieldpath.Set, bool) {
 func (p *plan) owned(s *fieldpath.Set, element fieldpath.PathElement, v any) bool {
 	if p.shape == leaf {
 		s.Members.Insert(element)
-		return whole(v)
+		return whole(v) && (p.inside == nil || unique(p.inside, fact{}, v))
 	}
 	if v == nil {
 		return false

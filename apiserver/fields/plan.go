@@ -30,6 +30,8 @@ type plan struct {
 	// item is that of a map's values or a list's objects.
 	item *plan
 	keys []keyPlan
+	// inside is the Go type of a leaf that may have sets or lists of keys inside, though nobody owns their parts; else nil.
+	inside reflect.Type
 }
 
 // fieldPlan is a field of a structure.
@@ -88,7 +90,7 @@ func structPlan(t reflect.Type) *plan {
 	p := &plan{shape: structure}
 	plans[t] = p // types may contain themselves
 	if facts.atomic {
-		p.shape = leaf
+		p.shape, p.inside = leaf, leafPlanOf(t).inside
 	}
 	if !p.addFields(t, facts, nil) {
 		plans[t] = nil
@@ -141,6 +143,13 @@ func (p *plan) addFields(t reflect.Type, facts *typeFacts, at []int) bool {
 
 var leafPlan = &plan{shape: leaf}
 
+func leafPlanOf(t reflect.Type) *plan {
+	if hasDistinct(t, map[reflect.Type]bool{}) {
+		return &plan{shape: leaf, inside: t}
+	}
+	return leafPlan
+}
+
 // valuePlan makes the plan of a field's value.
 func valuePlan(t reflect.Type, what fact) *plan {
 	if t.Kind() == reflect.Pointer {
@@ -148,7 +157,7 @@ func valuePlan(t reflect.Type, what fact) *plan {
 	}
 	switch {
 	case what.atomic || scalar(t):
-		return leafPlan
+		return leafPlanOf(t)
 	case t.Kind() == reflect.Struct:
 		return parted(structPlan(t), what)
 	case t.Kind() == reflect.Map:
@@ -167,7 +176,7 @@ func valuePlan(t reflect.Type, what fact) *plan {
 	case t.Kind() == reflect.Interface || t.Kind() == reflect.Func || t.Kind() == reflect.Chan:
 		return nil
 	}
-	return leafPlan
+	return leafPlanOf(t)
 }
 
 // parted is the plan of a struct at a place where it is not one value.
